@@ -1,0 +1,17 @@
+"""Marks the tests that start programs, by the fixtures that do: `nox -s test-fast` leaves them out."""
+
+from __future__ import annotations
+
+import pytest
+
+STARTERS = {"gateway", "install", "kaos", "local", "mcp_server", "parent", "python_with_echo", "shared_kaos", "start"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "servers: starts programs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
