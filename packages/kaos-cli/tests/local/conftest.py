@@ -116,7 +116,7 @@ class Local:
             try:
                 if last := look():
                     return last
-            except (OSError, KeyError, ValueError) as error:
+            except (OSError, KeyError, ValueError, psutil.Error) as error:
                 last = error
             assert time.monotonic() < deadline, f"not within {seconds:g} s; the last look gave {last!r}"
             time.sleep(0.02)
@@ -189,9 +189,10 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
 
 def processes_of(home: Path) -> list[psutil.Process]:
     """Whoever writes below the store, or names it on the command line or in the environment."""
-    found = {identity.pid for identity in writing_below(home)}
+    writers = {identity.pid for identity in writing_below(home)}
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(str(home) in part for part in process.cmdline()):
-                found.add(process.pid)
-    return [psutil.Process(pid) for pid in found if psutil.pid_exists(pid)]
+            if process.pid in writers or any(str(home) in part for part in process.cmdline()):
+                found.append(process)
+    return found

@@ -133,6 +133,31 @@ def test_commands_that_race_start_one_supervisor(local):
     assert supervisors()[0].pid == local.supervisor()
 
 
+def test_a_supervisor_that_comes_second_is_left_to_end_by_itself(local):
+    """As when two commands start one each and the winner takes over before the other has looked at the lock."""
+    local.apply(local.plain("one"))
+    local.kill_supervisor()
+    root = local.store.root
+    with (root / "supervisor.log").open("ab") as log:
+        second = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kaos_cli.local.supervisor", str(root)],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        second.send_signal(signal.SIGSTOP)
+
+        local.target.list("MCPServer", None)
+        assert local.supervisor() != second.pid
+
+        second.send_signal(signal.SIGCONT)
+        assert second.wait(local.PATIENCE) == 0
+    finally:
+        second.kill()
+        second.wait()
+
+
 def test_a_supervisor_that_runs_other_code_hands_over_without_touching_the_servers(local):
     (resource,) = local.up(local.plain("one"))
     pid, supervisor = local.ask(resource)["pid"], local.supervisor()

@@ -125,9 +125,9 @@ class Bootstrap:
         self.release()
 
     def check(self) -> None:
-        """Raise CommandError when the supervisor that was started has failed."""
+        """Raise CommandError when the supervisor that was started has failed and there is no other."""
         process = self._process
-        if process is None or process.poll() in (None, 0):
+        if process is None or process.poll() in (None, 0) or is_alive(self._store):
             return
         log = self._store.root / "supervisor.log"
         try:

@@ -131,8 +131,11 @@ class Supervisor:
         families = kept | {
             pid for keeper in self._keepers.values() if keeper.identity for pid in keeper.identity.family()
         }
-        for stranger in writing_below(self._store.root):
-            if stranger.pid not in families and stranger.pid not in _own_family():
+        writers = writing_below(self._store.root)
+        families |= {pid for writer in writers if _is_supervisor(writer.pid) for pid in _family(writer.pid)}
+        families |= _family(os.getpid())
+        for stranger in writers:
+            if stranger.pid not in families:
                 stranger.signal(signal.SIGKILL)
         for ref in refs:
             self._go(ref)
@@ -222,10 +225,21 @@ class _UntilClosed(asyncio.Protocol):
         self._closed()
 
 
-def _own_family() -> set[int]:
+def _family(pid: int) -> set[int]:
     import psutil
 
-    return {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    with contextlib.suppress(psutil.Error):
+        return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    return {pid}
+
+
+def _is_supervisor(pid: int) -> bool:
+    """Another one may be on its way: it lost the race for the lock, sees that, and ends by itself."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return "kaos_cli.local.supervisor" in psutil.Process(pid).cmdline()
+    return False
 
 
 def _say(sentence: str) -> None:
