@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-STARTERS = {"gateway", "install", "kaos", "local", "mcp_server", "parent", "python_with_echo", "shared_kaos", "start"}
+pytest_plugins = ["controlplane.fixtures"]
+STARTERS = {
+    "control_plane",
+    "gateway",
+    "install",
+    "kaos",
+    "local",
+    "mcp_server",
+    "parent",
+    "python_with_echo",
+    "shared_kaos",
+    "start",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:

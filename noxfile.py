@@ -164,7 +164,13 @@ def wheels(session: nox.Session) -> None:
 @nox.parametrize("package", [nox.param(package, id=package.name) for package in PACKAGES])
 def alone(session: nox.Session, package: Path) -> None:
     """Test one package with only what it declares: finds undeclared dependencies."""
-    session.install(*editable(closure(package)), *group("test", package), "pytest>=9,<10", "pytest-timeout>=2.4")
+    # What its tests need of ours comes from the checkout too.
+    needed = group("test", package)
+    ours = {requirement for requirement in needed if requirement.partition("==")[0] in BY_NAME}
+    packages = closure(package).union(*(closure(BY_NAME[name.partition("==")[0]]) for name in ours))
+    session.install(
+        *editable(packages), *(one for one in needed if one not in ours), "pytest>=9,<10", "pytest-timeout>=2.4"
+    )
     session.run("pytest", str(package), *session.posargs)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from kaos_cli.local.ports import is_free
 
 KAOS = Path(sys.executable).with_name("kaos")
 CALCULATOR = textwrap.dedent(
@@ -45,13 +46,6 @@ def kaos_commands():
 """
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class Kaos:
     """Runs the console script as a user's shell would; everything it may write is below `home`."""
 
@@ -64,12 +58,13 @@ class Kaos:
         self.store = home / "store"
         # A band of its own: two stores would choose the same port for two servers of one name.
         first = 20_000 + zlib.crc32(str(home).encode()) % 11_000
+        gateway = next(port for port in range(first + 51, first + 200) if is_free(port))
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "XDG_CACHE_HOME": str(home / "cache"),
             "KAOS_HOME": str(self.store),
-            "KAOS_GATEWAY_PORT": str(free_port()),
+            "KAOS_GATEWAY_PORT": str(gateway),
             "KAOS_LOCAL_FIRST_PORT": str(first),
             "KAOS_LOCAL_LAST_PORT": str(first + 50),
             "COLUMNS": "80",

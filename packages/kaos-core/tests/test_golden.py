@@ -151,8 +151,82 @@ spec:
   gatewayRoute: {timeout: 0s}
 """
 
+WILDCARDS = """
+apiVersion: kaos.tools/v1alpha1
+kind: ModelAPI
+metadata: {name: openai, uid: 77aa}
+spec:
+  mode: Proxy
+  proxyConfig:
+    provider: openai
+    models: ["*", gpt-4, openai/gpt-4o]
+    apiBase: https://api.openai.com/v1
+    apiKey: {valueFrom: {secretKeyRef: {name: openai, key: api-key}}}
+  security: {readOnlyRootFilesystem: true}
+"""
+
+OWN_CONFIG = """
+apiVersion: kaos.tools/v1alpha1
+kind: ModelAPI
+metadata: {name: own}
+spec:
+  mode: Proxy
+  proxyConfig: {models: [gpt-4], configYaml: {fromSecretKeyRef: {name: litellm, key: config.yaml}}}
+  telemetry: {enabled: true, endpoint: "http://otel-collector:4317"}
+"""
+
+MIRRORED = """
+apiVersion: kaos.tools/v1alpha1
+kind: ModelAPI
+metadata: {name: mirrored}
+spec:
+  type: hosted
+  hostedConfig: {model: "llama3.2:1b"}
+  container:
+    image: registry.example:5000/ollama:0.12.6
+    env: [{name: HTTPS_PROXY, value: "http://proxy.example:3128"}, {name: HOME, value: /models/home}]
+  security: {readOnlyRootFilesystem: true}
+"""
+
+SLACK = """
+apiVersion: kaos.tools/v1alpha1
+kind: MCPServer
+metadata: {name: team-chat}
+spec:
+  runtime: guarded
+  headers: [{name: X-Team, value: blue}, {name: X-Key, valueFrom: {secretKeyRef: {name: chat, key: key}}}]
+status: {ready: true, validation: {transportUsed: streamable-http}}
+"""
+
+WIKIPEDIA = """
+apiVersion: kaos.tools/v1alpha1
+kind: MCPServer
+metadata: {name: wikipedia}
+spec:
+  runtime: custom
+  container: {image: "registry.example/wikipedia:1"}
+  transport: {port: 3001, path: /sse}
+  auth: {bearer: {secretKeyRef: {name: wikipedia, key: token}}}
+status: {ready: true, validation: {transportUsed: sse}}
+"""
+
+WIRED = """
+apiVersion: kaos.tools/v1alpha1
+kind: Agent
+metadata: {name: wired}
+spec:
+  modelAPI: my-modelapi
+  mcpServers: [team-chat, wikipedia, my-mcp]
+  config: {instructions: "Prices are in $(CURRENCY), as in $$5."}
+  telemetry: {enabled: true, endpoint: "http://otel-collector:4317"}
+"""
+
 CASES = {
     "agent": AGENT,
+    "agent-wired": WIRED,
+    "modelapi-wildcards": WILDCARDS,
+    "modelapi-own-config": OWN_CONFIG,
+    "modelapi-mirrored": MIRRORED,
     "modelapi-proxy": MODELAPI,
     "mcpserver-custom": CUSTOM,
     "mcpserver-large-params": LARGE_PARAMS.replace("PARAMS", '"' + "0123456789 " * 6000 + '"'),
@@ -163,17 +237,28 @@ CASES = {
 }
 GATEWAY = Settings(gateway=Gateway("kaos", "kaos-system", ("mcp.example",)), image_pull_secrets=("operator",))
 SETTINGS = {"mcpserver-custom": GATEWAY, "mcpserver-routed": GATEWAY, "agent-network": GATEWAY}
-RELATED = Related({("ModelAPI", "local-model"): yaml.safe_load(HOSTED)})
+GUARDED = "runtimes: {guarded: {type: nodejs, image: 'registry.example/guarded:1', tokenEnv: AUTH_TOKEN}}"
+READY = {"status": {"ready": True}}
+PLAIN = {"kind": "MCPServer", "spec": {"runtime": "foreign"}, **READY}
+RELATED = Related(
+    {
+        ("ModelAPI", "local-model"): {**yaml.safe_load(HOSTED), **READY},
+        ("ModelAPI", "my-modelapi"): {**yaml.safe_load(MODELAPI), **READY},
+        ("MCPServer", "team-chat"): yaml.safe_load(SLACK),
+        ("MCPServer", "wikipedia"): yaml.safe_load(WIKIPEDIA),
+        **{("MCPServer", name): PLAIN for name in ("my-mcp", "a-b", "a.b")},
+    }
+)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_manifests_are_the_golden_ones(name: str, planned, golden):
-    golden(name, planned(yaml.safe_load(CASES[name]), settings=SETTINGS.get(name), related=RELATED))
+    golden(name, planned(yaml.safe_load(CASES[name]), GUARDED, settings=SETTINGS.get(name), related=RELATED))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden_objects_are_valid_kubernetes_objects(name: str, planned, assert_valid):
-    made = planned(yaml.safe_load(CASES[name]), settings=SETTINGS.get(name), related=RELATED)
+    made = planned(yaml.safe_load(CASES[name]), GUARDED, settings=SETTINGS.get(name), related=RELATED)
     assert made.objects
     for obj in made.objects:
         assert_valid(obj)

@@ -8,7 +8,9 @@ import pytest
 
 from kaos_core import conditions as c
 from kaos_core.errors import Problem
+from kaos_core.manifests.names import API_VERSION
 from kaos_core.observed import Handshake, Observed
+from kaos_core.resolve import Related
 from kaos_core.status import status
 from kaos_core.testing import server
 
@@ -263,3 +265,50 @@ def test_a_new_pod_that_fails_is_told_while_the_old_one_serves(observe, failure,
 
 def test_what_ended_before_is_no_news_once_the_rollout_is_complete(observe):
     assert observe(running(exit_code=137, restarts=1, last_line="killed"))["phase"] == "Ready"
+
+
+WAITING = ("ModelAPI api is not ready", "MCPServer calc does not exist")
+
+
+@pytest.fixture
+def observe_waiting(planned):
+    """The status of an agent that waits for both of its dependencies."""
+    agent = {"apiVersion": API_VERSION, "kind": "Agent", "metadata": {"name": "a"}}
+    spec = {"modelAPI": "api", "mcpServers": ["calc"], "model": "m"}
+    api = {"kind": "ModelAPI", "spec": {"mode": "Proxy"}, "status": {"ready": False}}
+
+    def make(observed: Observed, previous=None) -> dict:
+        made = planned({**agent, "spec": spec}, related=Related({("ModelAPI", "api"): api}))
+        assert made.waiting == WAITING
+        return status(made, observed, previous, NOW)
+
+    return make
+
+
+def test_what_waits_is_pending_and_names_what_it_waits_for(observe_waiting):
+    made = observe_waiting(Observed())
+    assert (made["phase"], made["state"], made["ready"]) == ("Pending", "Creating", False)
+    assert condition(made, c.READY) == ("False", "Waiting")
+    assert made["message"] == message(made, c.READY) == "; ".join(WAITING)
+    assert condition(made, c.ACCEPTED) == ("True", "Accepted")
+    assert condition(made, c.PROGRAMMED) == ("Unknown", "Waiting")
+
+
+def test_what_already_runs_says_that_it_waits(observe_waiting):
+    """Its dependency went down later: the children stay, and Ready does not say that all is well."""
+    made = observe_waiting(running(handshake=None))
+    assert (made["phase"], made["state"], made["ready"]) == ("Pending", "Running", False)
+    assert condition(made, c.READY) == ("False", "Waiting")
+    assert condition(made, c.PROGRAMMED) == ("True", "Programmed")
+    assert made["readyReplicas"] == 1
+
+
+def test_an_edit_that_waits_is_not_told_as_applied(observe_waiting):
+    made = observe_waiting(running(generation=0, handshake=None))
+    assert condition(made, c.PROGRAMMED) == ("Unknown", "Waiting")
+    assert made["observedGeneration"] == 1
+
+
+def test_what_is_deleted_waits_for_nothing(observe_waiting):
+    made = observe_waiting(Observed(deleting=True))
+    assert (made["state"], condition(made, c.READY)) == ("Terminating", ("False", "Progressing"))

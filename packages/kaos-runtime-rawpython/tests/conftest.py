@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,7 +45,7 @@ class Parent:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -70,7 +71,7 @@ class Server:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def wait(self, seconds: float = 20) -> int | None:
+    def wait(self, seconds: float = 60) -> int | None:
         """The exit status; None if it still runs."""
         if self.status is None:
             self.status = self.parent.ask(wait=self.pid, seconds=seconds)["status"]
@@ -130,7 +131,7 @@ def text(result: Any) -> str:
 
 def gone(pids: list[int]) -> bool:
     """Waits until none of the processes is there (zombies are not)."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if not any(alive(pid) for pid in pids):
             return True
@@ -163,8 +164,7 @@ def launch(parent: Parent, tmp_path_factory: pytest.TempPathFactory) -> Callable
     count = iter(range(10_000))
 
     def start(code: str | None = None, *, uid: int | None = None, argv: tuple[str, ...] = (), **env: str) -> Server:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         if code is not None:
             env["MCP_TOOLS_STRING"] = code
         log = folder / f"{next(count)}.log"
@@ -179,6 +179,14 @@ def launch(parent: Parent, tmp_path_factory: pytest.TempPathFactory) -> Callable
         return Server(parent, answer["pid"], port, log)
 
     return start
+
+
+def free_port() -> int:
+    """Below those that the kernel gives to clients: between this look and the server's, one of them could be given."""
+    while True:
+        port = random.randrange(11_000, 17_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.contextmanager

@@ -66,15 +66,15 @@ def test_when_every_function_is_left_out_the_line_names_one_and_why(refusal):
 @pytest.mark.parametrize("code", ["while True:\n    pass\n", "import time\ntime.sleep(1e9)\n"], ids=["loop", "sleep"])
 def test_top_level_code_that_does_not_end_exits_78_with_the_line_it_is_at(refusal, code):
     """B78; the budget, 10 s by default, is shortened."""
-    last = refusal(code + FINE, MCP_LOAD_TIMEOUT="0.5")
+    last = refusal(code + FINE, MCP_LOAD_TIMEOUT="2")
     assert last.startswith("InvalidCode: line ")
-    assert "still ran after 0.5 s" in last
+    assert "still ran after 2 s" in last
 
 
 def test_top_level_code_that_holds_the_interpreter_exits_78(refusal):
     """B78: the worker's own watchdog cannot run then."""
-    last = refusal(f"import re\nre.match(r'(a+)+$', 'a' * 60 + 'b')\n{FINE}", MCP_LOAD_TIMEOUT="0.5")
-    assert "still ran after 0.5 s" in last
+    last = refusal(f"import re\nre.match(r'(a+)+$', 'a' * 60 + 'b')\n{FINE}", MCP_LOAD_TIMEOUT="2")
+    assert "still ran after 2 s" in last
 
 
 @pytest.mark.parametrize(

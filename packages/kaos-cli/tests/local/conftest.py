@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from kaos_cli.local.identity import Identity, writing_below
+from kaos_cli.local.ports import is_free
 from kaos_cli.local.target import LocalTarget
 from kaos_cli.target import Ref, Resource, Source
 from kaos_core.plan import plan
@@ -26,6 +28,7 @@ from kaos_core.registry import Registry
 T = TypeVar("T")
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 60.0
+BAND = 50
 ADD = 'def add(a: int, b: int) -> int:\n    "Add."\n    return a + b\n'
 
 
@@ -39,6 +42,7 @@ class Local:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.first_port = int(os.environ["KAOS_LOCAL_FIRST_PORT"])
         self.target = LocalTarget()
         self.store = self.target.store
 
@@ -84,10 +88,27 @@ class Local:
     def processes(self) -> list[psutil.Process]:
         return [process for process in processes_of(self.store.root) if process.pid != os.getpid()]
 
+    def commands(self) -> dict[int, list[str]]:
+        """The command lines of those that are still there at the second look, by process id."""
+        found = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found[process.pid] = process.cmdline()
+        return found
+
+    def running_module(self, name: str) -> list[int]:
+        """The process ids of those that were started with `-m NAME`, without what was forked from them."""
+        found = {pid for pid, command in self.commands().items() if name in command}
+        parents = {}
+        for pid in found:
+            with suppress(psutil.NoSuchProcess):
+                parents[pid] = psutil.Process(pid).ppid()
+        return sorted(pid for pid, parent in parents.items() if parent not in found)
+
     def pids_of_programs(self) -> list[int]:
         """Of everything but the supervisor and fork parents."""
         own = "kaos_cli.local."
-        return [p.pid for p in self.processes() if not any(part.startswith(own) for part in p.cmdline())]
+        return [pid for pid, line in self.commands().items() if not any(part.startswith(own) for part in line)]
 
     def planned_names(self, name: str) -> set[str]:
         """The environment variables that the plan of a resource sets."""
@@ -151,17 +172,19 @@ class Local:
         with urllib.request.urlopen(resource["status"]["endpoint"] + path, timeout=PATIENCE) as answer:
             return json.load(answer)
 
-    @staticmethod
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+    def free_port(self) -> int:
+        """Above the band of the servers and below the ports that the kernel gives to clients."""
+        return next(port for port in range(self.first_port + BAND, self.first_port + 2 * BAND) if is_free(port))
 
 
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
     home = tmp_path / "home"
+    # A band of its own: two stores would choose the same port for two servers of one name.
+    first = 20_000 + zlib.crc32(str(home).encode()) % 11_000
     settings = {
+        "FIRST_PORT": str(first),
+        "LAST_PORT": str(first + BAND - 1),
         "BACKOFF_FIRST": "0.05",
         "BACKOFF_LIMIT": "0.2",
         "STOP_GRACE": "5",

@@ -40,9 +40,7 @@ def call(local, name, tool):
 
 
 def fork_parents(local):
-    """The processes that were started as fork parents, without what was forked from them."""
-    found = [p for p in local.processes() if "kaos_cli.local.forkserver" in p.cmdline()]
-    return [p for p in found if "kaos_cli.local.forkserver" not in p.parent().cmdline()]
+    return local.running_module("kaos_cli.local.forkserver")
 
 
 def test_ten_servers_have_one_parent_and_each_its_own_process_globals_and_environment(local):
@@ -52,7 +50,7 @@ def test_ten_servers_have_one_parent_and_each_its_own_process_globals_and_enviro
     pids = [local.running(local.ref(f"s{i}"))["pid"] for i in range(10)]
     assert len(set(pids)) == 10
     (parent,) = fork_parents(local)
-    assert {psutil.Process(pid).ppid() for pid in pids} == {parent.pid}
+    assert {psutil.Process(pid).ppid() for pid in pids} == {parent}
     assert [call(local, "s0", "count") for _ in range(2)] == [1, 2]
     assert call(local, "s1", "count") == 1
     assert [call(local, f"s{i}", "name") for i in range(3)] == ["name-0", "name-1", "name-2"]
@@ -82,8 +80,8 @@ def test_when_the_fork_parent_dies_its_servers_go_on_and_new_ones_get_a_new_pare
     pid = local.running(local.ref("s0"))["pid"]
     (parent,) = fork_parents(local)
 
-    os.kill(parent.pid, signal.SIGKILL)
-    local.until(lambda: not local.alive(parent.pid))
+    os.kill(parent, signal.SIGKILL)
+    local.until(lambda: not local.alive(parent))
 
     local.up(local.server("later", params=local.ADD))
     assert local.running(local.ref("s0"))["pid"] == pid
@@ -97,7 +95,7 @@ def test_a_signal_for_the_fork_parent_does_not_end_it(local):
     local.up(*servers(local, 1))
     (parent,) = fork_parents(local)
 
-    os.kill(parent.pid, signal.SIGTERM)
+    os.kill(parent, signal.SIGTERM)
 
     local.up(local.server("later", params=local.ADD))
-    assert parent.is_running()
+    assert fork_parents(local) == [parent]

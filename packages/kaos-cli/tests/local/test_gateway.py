@@ -36,7 +36,7 @@ def call(url, tool, arguments, **options):
         progress.append(step)
 
     async def run():
-        async with Client(url, timeout=30, **options) as client:
+        async with Client(url, timeout=60, **options) as client:
             result = await client.call_tool(tool, arguments, progress_handler=report)
             return result.data
 
@@ -57,7 +57,7 @@ def test_an_event_stream_flows_while_it_is_open(local, gateway):
     (resource,) = up(local, gateway, mcp(local, transport="sse", path="/sse"))
     assert resource["status"]["validation"]["transportUsed"] == "sse"
 
-    with httpx2.stream("GET", f"{gateway}/default/mcp/tested/sse", timeout=30, trust_env=False) as answer:
+    with httpx2.stream("GET", f"{gateway}/default/mcp/tested/sse", timeout=local.PATIENCE, trust_env=False) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert next(answer.iter_lines()).startswith("event: endpoint")
 
@@ -65,17 +65,20 @@ def test_an_event_stream_flows_while_it_is_open(local, gateway):
 def test_the_prefix_is_stripped_and_path_query_and_method_arrive(local, gateway):
     (resource,) = up(local, gateway, local.plain("one"))
 
-    answer = httpx2.get(f"{gateway}/default/mcp/one/say/a%20b", trust_env=False)
+    answer = httpx2.get(f"{gateway}/default/mcp/one/say/a%20b", trust_env=False, timeout=local.PATIENCE)
     assert answer.status_code == 200
     local.until(lambda: "a%20b" in local.log(local.ref("one")))
-    assert httpx2.get(f"{gateway}/default/mcp/one", trust_env=False).json()["pid"] == local.ask(resource)["pid"]
+    assert (
+        httpx2.get(f"{gateway}/default/mcp/one", trust_env=False, timeout=local.PATIENCE).json()["pid"]
+        == local.ask(resource)["pid"]
+    )
 
 
 def test_a_name_that_does_not_exist_is_404_with_those_that_do(local, gateway):
     up(local, gateway, local.plain("one"))
 
     for path in ("/default/mcp/two/mcp", "/default/agent/one/mcp", "/zoo/mcp/one/mcp"):
-        answer = httpx2.get(gateway + path, trust_env=False)
+        answer = httpx2.get(gateway + path, trust_env=False, timeout=local.PATIENCE)
         assert answer.status_code == 404
         assert "/default/mcp/one" in answer.text
 
@@ -83,7 +86,7 @@ def test_a_name_that_does_not_exist_is_404_with_those_that_do(local, gateway):
 def test_a_server_that_is_not_ready_is_503_with_the_reason(local, gateway):
     up(local, gateway, local.plain("one", env={"REFUSE": "NoTools: no function"}))
 
-    answer = httpx2.get(f"{gateway}/default/mcp/one/mcp", trust_env=False)
+    answer = httpx2.get(f"{gateway}/default/mcp/one/mcp", trust_env=False, timeout=local.PATIENCE)
 
     assert answer.status_code == 503
     assert "no function" in answer.text
@@ -92,7 +95,7 @@ def test_a_server_that_is_not_ready_is_503_with_the_reason(local, gateway):
 def test_a_server_that_drops_the_connection_is_502(local, gateway):
     up(local, gateway, local.plain("one"))
 
-    answer = httpx2.get(f"{gateway}/default/mcp/one/exit/3", trust_env=False)
+    answer = httpx2.get(f"{gateway}/default/mcp/one/exit/3", trust_env=False, timeout=local.PATIENCE)
 
     assert answer.status_code == 502
     assert "mcpserver/one" in answer.text
@@ -112,7 +115,7 @@ def test_a_server_that_drops_the_connection_is_502(local, gateway):
 )
 def test_only_this_machine_is_served(local, gateway, headers, status):
     up(local, gateway, local.plain("one"))
-    connection = http.client.HTTPConnection(gateway.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(gateway.removeprefix("http://"), timeout=local.PATIENCE)
     connection.putrequest("GET", "/default/mcp/one/", skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -139,5 +142,5 @@ def test_a_server_that_is_deleted_is_gone_from_it(local, gateway):
     up(local, gateway, local.plain("one"), local.plain("two"))
     local.target.delete(local.ref("one"))
 
-    assert httpx2.get(f"{gateway}/default/mcp/one/", trust_env=False).status_code == 404
-    assert httpx2.get(f"{gateway}/default/mcp/two/", trust_env=False).status_code == 200
+    assert httpx2.get(f"{gateway}/default/mcp/one/", trust_env=False, timeout=local.PATIENCE).status_code == 404
+    assert httpx2.get(f"{gateway}/default/mcp/two/", trust_env=False, timeout=local.PATIENCE).status_code == 200

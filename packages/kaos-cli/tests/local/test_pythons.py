@@ -47,8 +47,8 @@ def test_applying_with_another_python_restarts_the_server_with_it(local, monkeyp
 def test_each_python_has_a_fork_parent_of_its_own(local, monkeypatch, other):
     up_with(other, local, monkeypatch, local.server("one", params=local.ADD))
     local.up(local.server("two", params=local.ADD))
-    os.kill(local.running(local.ref("one"))["pid"], signal.SIGKILL)
     before = local.running(local.ref("one"))["pid"]
+    os.kill(before, signal.SIGKILL)
     local.until(lambda: (local.running(local.ref("one")).get("pid") or before) != before)
 
     def via(name):

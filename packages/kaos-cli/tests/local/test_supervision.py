@@ -33,8 +33,9 @@ def test_a_killed_server_comes_back_on_the_same_port(local):
 
     again = local.until(lambda: local.target.get(local.ref("one")) if local.ask(resource)["pid"] != before else None)
     assert again["status"]["endpoint"] == resource["status"]["endpoint"]
-    local.until(lambda: local.status(local.ref("one"))["phase"] == "Ready")
+    local.until(lambda: local.running(local.ref("one")).get("pid") not in (None, before))
     assert local.store.read_json(local.ref("one"), "local.json")["restarts"] == 1
+    local.until(lambda: local.status(local.ref("one"))["phase"] == "Ready")
 
 
 def test_a_program_that_crashes_is_failed_with_its_last_line_and_is_tried_again(local):
@@ -171,7 +172,7 @@ def test_a_program_that_ignores_sigterm_is_killed(local, monkeypatch):
 
     local.target.delete(local.ref("one"))
 
-    assert not psutil.pid_exists(pid)
+    assert not local.alive(pid)
 
 
 @pytest.mark.parametrize("kind", ["group", "session"])
@@ -310,7 +311,7 @@ def test_a_hung_program_is_restarted_as_a_liveness_probe_would(local, monkeypatc
 
     local.until(lambda: (local.running(local.ref("one")).get("pid") or before) != before)
     local.until(lambda: local.status(local.ref("one"))["phase"] == "Ready")
-    assert local.ask(resource)["pid"] != before
+    assert local.until(lambda: local.ask(resource))["pid"] != before
     assert "did not answer /health 3 times in a row" in local.log(local.ref("one"))
     assert not local.alive(before)
 

@@ -2,9 +2,10 @@
 
     parse       the document is a valid model                              kaos_core.resources
     resolve     the runtime's entry, with params in it, is a program       kaos_core.resolve, kaos_core.kinds
-    manifests   a Deployment, a Service, a route around that program       kaos_core.manifests
-    hooks       plugins edit program and objects in place                  kaos_core.hookspecs
-    overrides   spec.container on the program, spec.podSpec on the pod: the user has the last word
+    manifests   a Deployment and a Service around that program             kaos_core.manifests
+    hooks       plugins edit program and objects in place                  kaos_core.hooked
+    overrides   spec.container on the program: the user has the last word  kaos_core.overrides
+    render      the objects, spec.podSpec merged in last                   kaos_core.manifests.render
 
 The operator applies `Plan.objects`, the local target runs `Plan.process`, a dry run prints them.
 Precedence: plugin entry < chart ConfigMap < labelled ConfigMaps < plugin hooks < spec.container < spec.podSpec.
@@ -12,21 +13,20 @@ Precedence: plugin entry < chart ConfigMap < labelled ConfigMaps < plugin hooks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from kaos_core.conditions import ACCEPTED, REASONS
 from kaos_core.errors import MergeError, Problem, ResourceError
+from kaos_core.hooked import hooked
 from kaos_core.manifests import Manifests, Object, names, workload
-from kaos_core.manifests.edited import check_edited
 from kaos_core.manifests.pod_security import violations
-from kaos_core.manifests.route import http_route
-from kaos_core.origins import object_leaves, program_leaves
-from kaos_core.program import Process, Program, process
-from kaos_core.resolve import Context, Related, Resolved, env_documents, hook_failed
+from kaos_core.manifests.render import rendered
+from kaos_core.overrides import override_program, podspec_problems
+from kaos_core.program import Env, Process, process
+from kaos_core.resolve import Context, Related, Resolved
 from kaos_core.settings import Settings
-from kaos_core.strategic_merge import merge
 
 if TYPE_CHECKING:
     from kaos_core.kinds import Kind
@@ -42,7 +42,7 @@ class Token:
 
     secret: str
     env: str
-    key: str = "token"
+    key: str = names.TOKEN_KEY
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,12 @@ class Plan:
     Attributes:
         kind: of the resource.
         resource: the validated model.
-        process: for this machine; None when an error stops the plan.
-        objects: for the cluster, in the order they are applied; empty when an error stops the plan.
+        process: for this machine; None when an error stops the plan, or when it waits.
+        objects: for the cluster, in the order they are applied. Empty when an error stops the plan or when it waits:
+            then whatever is there stays as it is.
         problems: everything wrong, errors and warnings.
+        waiting: what has to be there first, one sentence each (`MCPServer calc is not ready`).
+        details: what the status says of it beside its workload (`{"model": "gpt-4"}`).
         endpoint: the Service's URL without a path (S1.17).
         path: the path of its MCP endpoint.
         origins: field path -> the layer that set it.
@@ -66,6 +69,8 @@ class Plan:
     process: Process | None = None
     objects: tuple[Object, ...] = ()
     problems: tuple[Problem, ...] = ()
+    waiting: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
     endpoint: str = ""
     path: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -86,16 +91,46 @@ def plan(
 ) -> Plan:
     """Plan one resource. What is wrong with it is in `Plan.problems`; last good children stay as they are then.
 
+    `related` holds what `Kind.references` names, as far as it exists. None means that nobody looked, as in a dry run:
+    then nothing is waited for.
+
     Raises:
         ResourceError: the document is no valid resource of a known kind; an API server would refuse it.
     """
     kind = kind_of(document, plugins)
     resource = _parse(kind, document)
-    context = Context(registry, plugins, related or Related(), settings or Settings())
+    context = Context(registry, plugins, related, settings or Settings())
     resolved: Resolved = kind.resolve(resource, context)
     child = names.child_name(kind.role, resource.metadata.name)
     outcome = Plan(kind, resource, endpoint=names.service_origin(child, resource.metadata.namespace))
     return _planned(outcome, resolved, context)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for a resource that no model accepts: its metadata, and a spec of which nothing is known."""
+
+    metadata: Any
+    spec: Any = None
+
+
+def refused(document: Mapping[str, Any], plugins: Plugins, error: ResourceError) -> Plan:
+    """The plan of a document that an API server let through and the model does not: nothing but what is wrong.
+
+    As with every error in a plan, children stay as they are.
+    """
+    from kaos_core.resources.base import Metadata
+
+    kind = kind_of(document, plugins)
+    known = ("name", "namespace", "uid", "generation")
+    metadata = Metadata.model_construct(**{name: document["metadata"].get(name) for name in known})
+    problems = tuple(
+        replace(problem, reason=problem.reason if problem.reason in REASONS[ACCEPTED] else "InvalidParams")
+        for problem in error.problems or (Problem.of(error),)
+    )
+    child = names.child_name(kind.role, metadata.name)
+    endpoint = names.service_origin(child, metadata.namespace)
+    return Plan(kind, Unreadable(metadata), problems=problems, endpoint=endpoint)
 
 
 def kind_of(document: Mapping[str, Any], plugins: Plugins) -> Kind:
@@ -123,25 +158,22 @@ def _planned(outcome: Plan, resolved: Resolved, context: Context) -> Plan:
     spec: WorkloadSpec = resource.spec
     problems, origins = resolved.problems, resolved.origins
     manifests = None
-    token = (
-        Token(f"{names.child_name(kind.role, resource.metadata.name)}-token", resolved.token_env)
-        if resolved.token_env
-        else None
-    )
+    child = names.child_name(kind.role, resource.metadata.name)
+    token = Token(names.token_secret(child), resolved.token_env) if resolved.token_env else None
     if resolved.program is not None and not _stopped(problems):
         manifests = Manifests(
             resolved.program,
             workload.deployment(kind, resource, spec, resolved, context.settings),
             workload.service(kind, resource, spec, sticky=_sticky(resource)),
         )
-        manifests = _hooked(manifests, kind, resource, context, resolved)
-        _override_program(manifests.program, spec, resolved)
-        problems += _podspec_problems(spec, kind.container)
+        manifests = hooked(manifests, kind, resource, context, resolved)
+        override_program(manifests.program, spec, resolved)
+        problems += podspec_problems(spec, kind.container)
     if manifests is None or _stopped(problems):
         return _with(outcome, problems, resolved)
     run = process(manifests.program)
     try:
-        objects = _rendered(manifests, outcome, resolved, token, context)
+        objects = rendered(manifests, kind, resource, resolved, [*_pod_env(token, resolved, context)], context.settings)
     except MergeError as error:
         problems.append(Problem.of(error))
         return _with(outcome, problems, resolved)
@@ -149,15 +181,14 @@ def _planned(outcome: Plan, resolved: Resolved, context: Context) -> Plan:
         objects[-1]["spec"]["template"]["spec"] if objects[-1]["kind"] == "Deployment" else {},
         context.settings.pod_security,
     )
-    if _stopped(problems):
+    if _stopped(problems) or resolved.waiting:
         return _with(outcome, problems, resolved)
-    return Plan(
-        kind,
-        resource,
+    return replace(
+        outcome,
         process=run,
         objects=tuple(objects),
         problems=tuple(problems),
-        endpoint=outcome.endpoint,
+        details=resolved.details,
         path=manifests.program.path,
         origins=dict(sorted(origins.by_path.items())),
         token=token,
@@ -166,7 +197,8 @@ def _planned(outcome: Plan, resolved: Resolved, context: Context) -> Plan:
 
 def _with(outcome: Plan, problems: list[Problem], resolved: Resolved) -> Plan:
     path = resolved.program.path if resolved.program else ""
-    return Plan(outcome.kind, outcome.resource, problems=tuple(problems), endpoint=outcome.endpoint, path=path)
+    waiting = tuple(resolved.waiting)
+    return replace(outcome, problems=tuple(problems), waiting=waiting, details=resolved.details, path=path)
 
 
 def _stopped(problems: list[Problem]) -> bool:
@@ -178,135 +210,10 @@ def _sticky(resource: Any) -> bool:
     return bool(transport and transport.session_management)
 
 
-def _hooked(manifests: Manifests, kind: Kind, resource: Resource, context: Context, resolved: Resolved) -> Manifests:
-    """Every plugin's `kaos_manifests` in turn. What a failing one began is undone."""
-    entry = resolved.entry
-    if entry is None:
-        return manifests
-    document = resource.document()
-    for implementation in context.plugins.implementations("kaos_manifests"):
-        edited = deepcopy(manifests)
-        try:
-            implementation.call(server=deepcopy(document), runtime=entry.runtime, manifests=edited)
-            if edited == manifests:
-                continue
-            check_edited(edited, kind.container)
-            run, objects = program_leaves(edited.program), object_leaves(_objects(edited))
-        except Exception as error:  # noqa: BLE001 a hook may raise anything, and leave anything behind
-            resolved.problems.append(hook_failed("kaos_manifests", implementation.plugin, entry, error))
-            continue
-        layer = f"hook {implementation.plugin}"
-        resolved.origins.note_changes(program_leaves(manifests.program), run, layer)
-        resolved.origins.note_changes(object_leaves(_objects(manifests)), objects, layer)
-        manifests = edited
-    return manifests
-
-
-def _objects(manifests: Manifests) -> list[Object]:
-    return [manifests.deployment, manifests.service, *manifests.extra]
-
-
-def _override_program(program: Program, spec: WorkloadSpec, resolved: Resolved) -> None:
-    """`spec.container` on the program, for both targets."""
-    from kaos_core.resources.container import ContainerOverride
-
-    override = spec.container or ContainerOverride()
-    before = deepcopy(program_leaves(program))
-    if override.image or override.command:
-        program.health = program.ready = None  # the runtime knows nothing of the paths of another program
-    if override.command is not None:
-        program.command = list(override.command)  # empty: the image's own
-    if override.command:
-        # The user's command runs here as it is; only an image of theirs needs a container.
-        program.local_command, program.preload, program.requires = list(override.command), [], ""
-    if override.image:
-        program.image = override.image
-        program.local_command, program.local_env = [], {}
-    if override.args is not None:
-        program.args = list(override.args)
-    program.set_env(env_documents(override.env or []))
-    program.env_from += [source.model_dump(by_alias=True, exclude_unset=True) for source in override.env_from or []]
-    if spec.health_check and spec.health_check.path:
-        program.health = program.ready = spec.health_check.path
-    resolved.origins.note_changes(before, program_leaves(program), "spec.container")
-
-
-def _rendered(
-    manifests: Manifests, outcome: Plan, resolved: Resolved, token: Token | None, context: Context
-) -> list[Object]:
-    """The objects, finished: program and hooks' edits in the main container, then podSpec. The Deployment is last."""
-    kind, resource = outcome.kind, outcome.resource
-    spec: WorkloadSpec = resource.spec
-    program, settings = manifests.program, context.settings
-    extra_env = [*_log_level(settings), *resolved.cluster_env, *_token_env(token)]
-    main = merge(
-        workload.container(kind.container, program, extra_env, spec.health_check), manifests.container, "container"
-    )
-    if spec.container:
-        fields = spec.container.model_dump(
-            by_alias=True, exclude_unset=True, include={"image_pull_policy", "resources", "volume_mounts"}
-        )
-        main = merge(main, fields, "spec.container")
-    manifests.pod["spec"]["containers"][0] = main
-    config_map = workload.params_config_map(kind, resource, program)
-    if config_map is not None:
-        workload.mount_params(manifests, config_map)
-    generated = deepcopy(manifests.pod["spec"])
-    manifests.pod["spec"] = workload.finish_pod(manifests.pod["spec"], kind.container, resolved, spec)
-    if spec.pod_spec:
-        defaulted = workload.finish_pod(generated, kind.container, resolved, spec.model_copy(update={"pod_spec": None}))
-        resolved.origins.note_changes(
-            dict(_pod_leaves(defaulted)), dict(_pod_leaves(manifests.pod["spec"])), "spec.podSpec"
-        )
-    route = http_route(kind, resource, spec, settings)
-    for extra in manifests.extra:
-        extra["metadata"] = {**workload.metadata(kind, resource, extra["metadata"]["name"]), **extra["metadata"]}
-    return [obj for obj in (config_map, *manifests.extra, manifests.service, route, manifests.deployment) if obj]
-
-
-def _pod_leaves(pod_spec: Object) -> dict[str, Any]:
-    return object_leaves([{"kind": "Deployment", "spec": {"template": {"spec": pod_spec}}}])
-
-
-def _log_level(settings: Settings) -> list[dict[str, Any]]:
-    return [{"name": "LOG_LEVEL", "value": settings.log_level}] if settings.log_level else []
-
-
-def _token_env(token: Token | None) -> list[dict[str, Any]]:
-    if token is None:
-        return []
-    return [{"name": token.env, "valueFrom": {"secretKeyRef": {"name": token.secret, "key": token.key}}}]
-
-
-def _podspec_problems(spec: WorkloadSpec, container: str) -> list[Problem]:
-    """What podSpec may not do: drop the main container, add ephemeral ones, be a pod template (design, "MCPServer")."""
-    patch = spec.pod_spec or {}
-    problems = [
-        Problem(
-            "InvalidPodSpec",
-            f"{key} is no field of a PodSpec",
-            f"spec.podSpec.{key}",
-            hint="podSpec is what stands under a pod's spec",
-        )
-        for key in ("metadata", "spec", "template")
-        if key in patch
-    ]
-    if "ephemeralContainers" in patch:
-        problems.append(
-            Problem("InvalidPodSpec", "ephemeral containers cannot be declared", "spec.podSpec.ephemeralContainers")
-        )
-    containers = patch.get("containers", [])
-    listed = containers if isinstance(containers, list) else []
-    replaced = any(isinstance(item, Mapping) and item.get("$patch") == "replace" for item in listed)
-    deleted = any(
-        isinstance(item, Mapping) and item.get("name") == container and item.get("$patch") == "delete"
-        for item in listed
-    )
-    if replaced or deleted or ("containers" in patch and containers is None) or "$patch" in patch:
-        hint = f"override its fields by name: containers: [{{name: {container}, …}}]"
-        problems.append(
-            Problem(
-                "InvalidPodSpec", f"the container {container} cannot be removed", "spec.podSpec.containers", hint=hint
-            )
-        )
-    return problems
+def _pod_env(token: Token | None, resolved: Resolved, context: Context) -> Iterator[Env]:
+    """Environment that only pods get, each where the program has none of that name."""
+    if context.settings.log_level:
+        yield {"name": "LOG_LEVEL", "value": context.settings.log_level}
+    yield from resolved.cluster_env
+    if token is not None:
+        yield {"name": token.env, "valueFrom": {"secretKeyRef": {"name": token.secret, "key": token.key}}}

@@ -31,7 +31,7 @@ EXEC_LIMIT = 128 * 1024 - 1
 
 @dataclass(frozen=True)
 class Related:
-    """Other objects that a resource depends on, as documents by `(kind, name)`, in its own namespace."""
+    """The resources that `Kind.references` names, as documents by `(kind, name)`; what is not here does not exist."""
 
     documents: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
@@ -42,11 +42,11 @@ class Related:
 
 @dataclass(frozen=True)
 class Context:
-    """What stage 2 may look at beside the resource."""
+    """What stage 2 may look at beside the resource; `related` is None when nobody looked (a dry run)."""
 
     registry: Registry
     plugins: Plugins
-    related: Related
+    related: Related | None
     settings: Settings
 
 
@@ -58,6 +58,8 @@ class Resolved:
         program: what runs; None when a problem leaves nothing to run, or when it runs elsewhere.
         entry: the runtime; None for kinds that have none.
         problems: everything wrong so far.
+        waiting: what has to be there first, one sentence each; empty when it can start.
+        details: what the status says of it beside its workload (`{"model": "gpt-4"}`).
         origins: which layer set which field.
         cluster_env: environment that only pods get.
         token_env: the variable that carries a token the operator generates, empty when none is needed.
@@ -71,6 +73,8 @@ class Resolved:
     program: Program | None = None
     entry: Entry | None = None
     problems: list[Problem] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
     origins: Origins = field(default_factory=Origins)
     cluster_env: list[Env] = field(default_factory=list)
     token_env: str = ""

@@ -14,7 +14,17 @@ from kaos_core import conditions as c
 from kaos_core.errors import Problem
 from kaos_core.observed import Handshake, Observed
 from kaos_core.plan import Plan
-from kaos_core.status_limits import MAX_BLOCKED, MAX_DETAIL, MAX_NAME, MAX_STATUS, clipped, fitting, short, size
+from kaos_core.status_limits import (
+    MAX_BLOCKED,
+    MAX_DETAIL,
+    MAX_MESSAGE,
+    MAX_NAME,
+    MAX_STATUS,
+    clipped,
+    fitting,
+    short,
+    size,
+)
 
 INVALID_INPUT_EXIT = 78
 """Exit code of a program whose user has to change something; its last line begins with the reason."""
@@ -104,6 +114,9 @@ def status(plan: Plan, observed: Observed, previous: Mapping[str, Any] | None, n
             made["serverInfo"] = {name: clipped(text, MAX_DETAIL) for name, text in texts.items()}
     made["conditions"] = _conditions(verdicts, facts.generation, previous, now)
     made["observedGeneration"] = facts.generation
+    for name, value in plan.details.items():
+        room = MAX_STATUS - size(made)
+        made[name] = clipped(value, MAX_MESSAGE) if isinstance(value, str) else fitting(value, room)
     if facts.serves_mcp and handshake and handshake.tools:
         made["availableTools"] = fitting(handshake.tools, MAX_STATUS - size(made))
     return made
@@ -115,7 +128,8 @@ def _verdicts(facts: _Facts) -> dict[str, Verdict]:
         _after(verdicts[c.ACCEPTED]) or _first(facts, _references_missing) or Verdict("True", "Resolved")
     )
     blocked = _after(verdicts[c.ACCEPTED]) or _after(verdicts[c.RESOLVED_REFS])
-    verdicts[c.PROGRAMMED] = blocked or _first(facts, _not_applied, _not_yet_applied) or Verdict("True", "Programmed")
+    checks = (_not_applied, _not_applied_while_waiting, _not_yet_applied)
+    verdicts[c.PROGRAMMED] = blocked or _first(facts, *checks) or Verdict("True", "Programmed")
     above = [verdicts[name] for name in (c.ACCEPTED, c.RESOLVED_REFS, c.PROGRAMMED) if verdicts[name].status == "False"]
     verdicts[c.READY] = Verdict("False", above[0].reason, above[0].message) if above else _ready(facts)
     if facts.serves_mcp:
@@ -147,6 +161,12 @@ def _references_missing(facts: _Facts) -> Verdict | None:
 def _not_applied(facts: _Facts) -> Verdict | None:
     problem = facts.observed.programmed
     return _worst([problem]) if problem and _condition(problem) != c.READY else None
+
+
+def _not_applied_while_waiting(facts: _Facts) -> Verdict | None:
+    if not facts.plan.waiting or facts.observed.generation == facts.generation:
+        return None
+    return Verdict("Unknown", "Waiting", clipped("; ".join(facts.plan.waiting), MAX_BLOCKED))
 
 
 def _not_yet_applied(facts: _Facts) -> Verdict | None:
@@ -187,6 +207,7 @@ def _ready(facts: _Facts) -> Verdict:
     decided = _first(
         facts,
         _deleting,
+        _waiting,
         _scaled_to_zero,
         _cannot_run_here,
         _image_missing,
@@ -203,6 +224,12 @@ def _ready(facts: _Facts) -> Verdict:
 
 def _deleting(facts: _Facts) -> Verdict | None:
     return Verdict("False", "Progressing", "is being deleted") if facts.observed.deleting else None
+
+
+def _waiting(facts: _Facts) -> Verdict | None:
+    """Something it depends on is not Ready: what runs of it meanwhile, if anything, is not all that it should be."""
+    waiting = facts.plan.waiting
+    return Verdict("False", "Waiting", clipped("; ".join(waiting))) if waiting else None
 
 
 def _scaled_to_zero(facts: _Facts) -> Verdict | None:
@@ -318,6 +345,8 @@ def _state(facts: _Facts, verdicts: Mapping[str, Verdict]) -> str:
         return "ValidationFailed"
     if ready.reason not in c.PENDING:
         return "Failed"
+    if ready.reason == "Waiting" and seen.available:
+        return "Running"
     return "Scaling" if seen.available or seen.desired == 0 else "Creating"
 
 

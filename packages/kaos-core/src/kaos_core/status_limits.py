@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_STATUS = 8 * 1024
@@ -25,10 +25,10 @@ def short(condition: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def fitting(tools: tuple[str, ...], room: int) -> list[str]:
-    """The first tools whose names fit, each cut to what MCP allows."""
+def fitting(names: Sequence[str], room: int) -> list[str]:
+    """The first names that fit, each cut to what MCP allows for a tool."""
     listed = []
-    for name in tools:
+    for name in names:
         shown = clipped(name, MAX_DETAIL)
         room -= size(shown) + len(", ")
         if room < 0:

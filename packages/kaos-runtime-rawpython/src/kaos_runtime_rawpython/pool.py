@@ -28,8 +28,6 @@ from kaos_runtime_rawpython.workers import Call, State, Worker
 log = logging.getLogger("kaos.rawpython")
 
 WATCH_SECONDS = 0.1
-SILENCE_SECONDS = 0.2
-"""A ping unanswered for so long means that a tool holds the interpreter or the loop."""
 SATURATED_SECONDS = 0.5
 """All threads busy and none finished for so long: the calls that wait get a fresh worker."""
 MAX_WORKERS = 8
@@ -109,7 +107,7 @@ class Pool:
                     return True
                 if not worker.pinging:
                     worker.send_ping(self._loop.time())
-                elif self._loop.time() - worker.ping_sent >= SILENCE_SECONDS:
+                elif worker.is_held(self._loop.time()):
                     self._retire(worker, "it does not answer")
                 asked = worker
             await asyncio.sleep(0.005)
@@ -160,7 +158,7 @@ class Pool:
         if worker.state is not State.SERVING or not worker.inflight:
             return
         now = self._loop.time()
-        if worker.pinging and now - worker.ping_sent >= SILENCE_SECONDS:
+        if worker.is_held(now):
             self._retire(worker, "a tool holds it, it does not answer")
             return
         if self._waiting and worker.threads_busy >= THREADS and now - worker.last_answer >= SATURATED_SECONDS:
@@ -303,6 +301,10 @@ class Pool:
             self._lost()
             return
         report = json.loads(packet)
+        if "forked" in report:
+            if report["forked"] in self._workers:
+                self._workers[report["forked"]].pid = report["pid"]
+            return
         worker = self._workers.pop(report["exited"], None)
         if worker is None:
             return

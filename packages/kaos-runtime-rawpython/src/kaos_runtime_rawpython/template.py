@@ -27,8 +27,8 @@ def fork_template(config: Config, code: str) -> tuple[int, socket.socket]:
     """Fork it from this process, which must have one thread and no loop: process id, and the end to command it by.
 
     Commands are one JSON packet each: `{"spawn": ID}` with the worker's socket attached, `{"kill": ID}`. It answers
-    `{"exited": ID, "status": N}`, N as in `subprocess` (negative: the signal). When the other end closes, by whatever
-    death, it kills all workers with everything they started and exits.
+    `{"forked": ID, "pid": N}`, later `{"exited": ID, "status": N}`, N as in `subprocess` (negative: the signal). When
+    the other end closes, by whatever death, it kills all workers with everything they started and exits.
     """
     ours, theirs = socket_pair()
     sys.stdout.flush()
@@ -98,11 +98,12 @@ class _Template:
             pid = os.fork()
         except OSError as error:
             os.close(fd)
-            self._report(id_, error.errno or 1)
+            self._report(exited=id_, status=error.errno or 1)
             return
         if pid:
             os.close(fd)
             self._workers[pid] = id_
+            self._report(forked=id_, pid=pid)
             return
         status = 1
         try:
@@ -125,12 +126,12 @@ class _Template:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
                 limits.end_children(self._workers)
-                self._report(id_, os.waitstatus_to_exitcode(status))
+                self._report(exited=id_, status=os.waitstatus_to_exitcode(status))
 
-    def _report(self, id_: int, status: int) -> None:
+    def _report(self, **fields: int) -> None:
         # The front may be gone; then the loop ends at its next turn.
         with contextlib.suppress(OSError):
-            self._control.send(json.dumps({"exited": id_, "status": status}).encode())
+            self._control.send(json.dumps(fields).encode())
 
     def _end_all(self) -> None:
         for pid in self._workers:

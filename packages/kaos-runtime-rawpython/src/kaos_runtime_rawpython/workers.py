@@ -19,6 +19,7 @@ from kaos_runtime_rawpython.channel import (
     finished_call,
     packets,
 )
+from kaos_runtime_rawpython.silence import SILENCE_SECONDS, is_held, processor_seconds
 
 
 @dataclass(eq=False)
@@ -55,6 +56,7 @@ class Worker:
 
     Args:
         ours: the front's end.
+        pid: of the process, once the template has told it; 0 before.
         theirs: a second handle on the worker's end. Reading from it takes packets away before the worker sees them:
             the kernel gives each packet to one of the two, so a call that was taken back was not and will not be run.
     """
@@ -65,10 +67,12 @@ class Worker:
     limit: int
     on_message: Callable[[Worker, Message], None]
     on_breach: Callable[[Worker, ProtocolError], None]
+    pid: int = 0
     state: State = State.LOADING
     inflight: dict[int, Call] = field(default_factory=dict)
     threads_busy: int = 0
     ping_sent: float = 0.0
+    ping_used: float = 0.0
     pinging: bool = False
     last_answer: float = 0.0
     watch: asyncio.TimerHandle | None = None
@@ -89,7 +93,13 @@ class Worker:
     def send_ping(self, now: float) -> None:
         """Ask for a sign of life; the PONG is a message like others."""
         self.pinging, self.ping_sent = True, now
+        self.ping_used = processor_seconds(self.pid)
         self._send(packets(Kind.PING, 0))
+
+    def is_held(self, now: float) -> bool:
+        """Whether it has been asked and cannot answer."""
+        silent = self.pinging and now - self.ping_sent >= SILENCE_SECONDS
+        return silent and is_held(self.pid, self.ping_used)
 
     def settle(self, id_: int) -> Call | None:
         """The call with that id, no longer in flight."""

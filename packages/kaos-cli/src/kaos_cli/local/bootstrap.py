@@ -17,7 +17,7 @@ from kaos_cli.local.store import Store, cannot
 HAND_OVER = b"h"
 _WAKE = b"w"
 _FOR_SUPERVISOR = ("KAOS_", "PYTHON", "COVERAGE_")
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 
 
 def wake_path(store: Store) -> Path:

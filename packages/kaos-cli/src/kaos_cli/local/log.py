@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 _TAIL_BYTES = 64 * 1024
+_CHUNK = 1 << 20
 MAX_LINE = 500
 _WINDOW = 40
 """Lines from the end in which an error is looked for: as long as a usage text may be."""
@@ -74,9 +74,12 @@ def rotate(log: Path, limit: int) -> bool:
         return False
     copy = log.with_name(".log.rotating")
     try:
-        with log.open("rb") as source, open(copy, "wb", opener=_private) as target:
-            shutil.copyfileobj(source, target)
-        os.truncate(log, 0)
+        with log.open("r+b", buffering=0) as source, open(copy, "wb", opener=_private) as target:
+            while chunk := source.read(_CHUNK):
+                target.write(chunk)
+                target.flush()
+            # Nothing else stands between the read that finds no more and this: what is written there is lost.
+            source.truncate(0)
         # After the truncation: a reader that sees a new log.1 knows that the log starts anew.
         copy.replace(log.with_name("log.1"))
     except OSError:
@@ -135,7 +138,7 @@ def _read(path: Path, position: int) -> bytes:
     try:
         with path.open("rb") as file:
             file.seek(position)
-            return file.read(1 << 20)
+            return file.read(_CHUNK)
     except OSError:
         return b""
 

@@ -23,15 +23,19 @@ from kaos_cli.local.bootstrap import HAND_OVER, supervisor_file, wake_path
 from kaos_cli.local.fingerprint import fingerprint
 from kaos_cli.local.forks import ForkParents
 from kaos_cli.local.identity import writing_below
-from kaos_cli.local.keeper import Keeper, World
+from kaos_cli.local.keeper import Keeper
 from kaos_cli.local.launch import passed_on
 from kaos_cli.local.ports import HOST, Ports
 from kaos_cli.local.settings import Settings
 from kaos_cli.local.store import Store
 from kaos_cli.local.watcher import Watcher
+from kaos_cli.local.world import World
 from kaos_cli.target import Ref
 from kaos_core.plugins import Plugins
 from kaos_core.registry import Registry
+
+_KILL_PATIENCE = 5.0
+"""Seconds in which a program that was killed is gone."""
 
 
 class Supervisor:
@@ -72,7 +76,7 @@ class Supervisor:
         self._listen()
         # The command that started us writes a resource and closes it, or fails and closes it.
         await loop.connect_read_pipe(lambda: _UntilClosed(self._begin), sys.stdin)
-        self._take_over()
+        await self._take_over()
         while not self._ending:
             self._woken.clear()
             self._look()
@@ -119,7 +123,7 @@ class Supervisor:
         self._fifo = -1
         return True
 
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         """Adopt what an earlier supervisor left, and end what belongs to no resource any more."""
         refs = self._store.refs()
         for ref in refs:
@@ -134,9 +138,12 @@ class Supervisor:
         writers = writing_below(self._store.root)
         families |= {pid for writer in writers if _is_supervisor(writer.pid) for pid in _family(writer.pid)}
         families |= _family(os.getpid())
-        for stranger in writers:
-            if stranger.pid not in families:
-                stranger.signal(signal.SIGKILL)
+        strangers = [writer for writer in writers if writer.pid not in families]
+        for stranger in strangers:
+            stranger.signal(signal.SIGKILL)
+        # Their ports are those of their successors.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(stranger.ended() for stranger in strangers)), _KILL_PATIENCE)
         for ref in refs:
             self._go(ref)
 

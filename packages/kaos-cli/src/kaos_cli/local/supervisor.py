@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kaos_cli.local import forkserver
 
-_LOCK_PATIENCE = 15.0
+_LOCK_PATIENCE = 60.0
 
 
 def main() -> int:

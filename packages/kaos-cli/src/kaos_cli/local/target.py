@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Outcome = Literal["created", "configured", "unchanged"]
 NAMESPACE = "default"
 _POLL = 0.03
-_GONE_SECONDS = 30.0
+_GONE_SECONDS = 60.0
 _VALUES = ("Secret", "ConfigMap")
 
 

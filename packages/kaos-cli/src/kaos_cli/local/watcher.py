@@ -87,7 +87,7 @@ class Watcher:
             return Sight()
         if not protocol:
             return Sight(ready=True)
-        from kaos_cli.local.probe import Transport, handshake
+        from kaos_probe import Transport, handshake
 
         async with self._turns:
             answer = await handshake(
@@ -100,7 +100,7 @@ class Watcher:
     async def _is_ready(self, port: int, path: str) -> bool:
         import httpx2
 
-        from kaos_cli.local.bounded import Seen, bounded_client
+        from kaos_probe.bounded import Seen, bounded_client
 
         async with bounded_client(Seen(), timeout=self._settings.probe_timeout) as client:
             with contextlib.suppress(httpx2.HTTPError):
@@ -122,6 +122,6 @@ async def _accepts(port: int) -> bool:
 
 
 def _import_client() -> None:
-    import fastmcp.client.transports  # noqa: F401  # what `probe` needs
+    import fastmcp.client.transports  # noqa: F401  # what `handshake` needs
 
-    import kaos_cli.local.bounded  # noqa: F401  # likewise
+    import kaos_probe.bounded  # noqa: F401  # likewise

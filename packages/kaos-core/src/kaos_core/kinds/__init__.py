@@ -6,7 +6,7 @@ package. Light: the models are named, and imported when the first resource is pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -20,6 +20,15 @@ class Column:
     json_path: str
     type: str = "string"
     priority: int = 0
+
+
+Reference = tuple[str, str]
+"""Another resource in the same namespace, as `(kind, name)`."""
+
+
+def no_references(_document: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """The references of a kind that has none."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Kind:
         route: its segment in gateway URLs.
         resolve: stage 2 of the flow: `(resource, Context) -> kaos_core.resolve.Resolved`.
         columns: printer columns between NAME and AGE.
+        references: a document -> the resources whose documents its plan wants in `Related`, each once. A change of
+            one of them is a reason to plan this one again. Works on any document the API server may hand out.
     """
 
     name: str
@@ -48,6 +59,7 @@ class Kind:
     route: str
     resolve: Callable[..., Any]
     columns: tuple[Column, ...]
+    references: Callable[[Mapping[str, Any]], tuple[Reference, ...]] = no_references
 
     def load_model(self) -> Any:
         """The resource's model class."""

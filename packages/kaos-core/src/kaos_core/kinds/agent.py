@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
-from kaos_core.kinds import READY_COLUMNS, Column, Kind
-from kaos_core.manifests import names
-from kaos_core.program import Env, Program
+from kaos_core.errors import Problem
+from kaos_core.kinds import READY_COLUMNS, Column, Kind, Reference
+from kaos_core.kinds.agent_env import environment
+from kaos_core.kinds.modelapi import offered_models
+from kaos_core.program import Program
 from kaos_core.resolve import Context, Resolved, telemetry_env
 
 if TYPE_CHECKING:
-    from kaos_core.resources.agent import Agent
+    from kaos_core.resources.agent import Agent, AgentSpec
 
 AGENT_UID = 1000
 
@@ -21,73 +23,77 @@ def resolve_agent(agent: Agent, context: Context) -> Resolved:
     """The agent image with the environment that the agent server reads."""
     meta, spec = agent.metadata, agent.spec
     resolved = Resolved(run_as_user=AGENT_UID, read_only=not (spec.container and spec.container.image))
+    resolved.waiting = _waiting(spec, context)
+    model = _model(spec, context, resolved)
+    if model:
+        resolved.details["model"] = model
     program = Program(image=context.settings.agent_image, health="/health", ready="/ready", path="")
-    program.set_env(_environment(agent, context))
+    program.set_env(environment(agent, model, context))
     program.set_env(telemetry_env(spec, meta.name, meta.namespace, context.settings, resolved.problems))
     resolved.program = program
     return resolved
 
 
-def env_keys(servers: list[str]) -> dict[str, str]:
-    """Server name -> the `<NAME>` of its variables (S1.27): upper case, and a hash where two would meet (B80)."""
-    plain = {server: re.sub(r"[^A-Z0-9]", "_", server.upper()) for server in servers}
-    shared = {key for key in plain.values() if list(plain.values()).count(key) > 1}
-    return {
-        server: f"{key}_{hashlib.sha256(server.encode()).hexdigest()[:8].upper()}" if key in shared else key
-        for server, key in plain.items()
-    }
-
-
-def _environment(agent: Agent, context: Context) -> list[Env]:
-    meta, spec, config = agent.metadata, agent.spec, agent.spec.config
-    values = {
-        "AGENT_NAME": meta.name,
-        "AGENT_DESCRIPTION": (config and config.description) or "",
-        "AGENT_INSTRUCTIONS": (config and config.instructions) or "",
-        "MODEL_API_URL": _url("modelapi", spec.model_api),
-        "MODEL_NAME": spec.model or _first_model(spec.model_api, context),
-        "AGENTIC_LOOP_MAX_STEPS": str(config.reasoning_loop_max_steps if config else 5),
-        "MCP_SERVERS": ",".join(spec.mcp_servers),
-    }
-    for server, key in env_keys(spec.mcp_servers).items():
-        values[f"MCP_SERVER_{key}_URL"] = _mcp_url(server, context)
-        allowed = (spec.allowed_tools or {}).get(server)
-        if allowed is not None:
-            values[f"MCP_SERVER_{key}_TOOLS"] = ",".join(allowed)
-    peers = list(spec.agent_network.access) if spec.agent_network else []
-    values["PEER_AGENTS"] = ",".join(peers)
-    for peer, key in env_keys(peers).items():
-        values[f"PEER_AGENT_{key}_CARD_URL"] = _url("agent", peer)
-    memory = config.memory if config else None
-    if memory:
-        values |= {
-            "MEMORY_ENABLED": str(memory.enabled).lower(),
-            "MEMORY_TYPE": memory.type,
-            "MEMORY_CONTEXT_LIMIT": str(memory.context_limit),
-            "MEMORY_MAX_SESSIONS": str(memory.max_sessions),
-            "MEMORY_MAX_SESSION_EVENTS": str(memory.max_session_events),
-        }
-        if memory.redis_url:
-            values["MEMORY_REDIS_URL"] = memory.redis_url
-    return [{"name": name, "value": value} for name, value in values.items() if value]
-
-
-def _url(role: str, name: str) -> str:
-    return f"http://{names.child_name(role, name)}:{names.SERVICE_PORT}"
-
-
-def _mcp_url(server: str, context: Context) -> str:
-    """The bare origin when the path is `/mcp`, else the full URL (design, "URLs")."""
-    document = context.related.get("MCPServer", server) or {}
-    path = ((document.get("spec") or {}).get("transport") or {}).get("path", "/mcp")
-    return _url("mcpserver", server) + ("" if path == "/mcp" else path)
-
-
-def _first_model(model_api: str, context: Context) -> str:
-    document = context.related.get("ModelAPI", model_api) or {}
+def references(document: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """The ModelAPI, the MCPServers and the peers of an Agent."""
     spec = document.get("spec") or {}
-    models = (spec.get("proxyConfig") or {}).get("models") or [(spec.get("hostedConfig") or {}).get("model", "")]
-    return next((model for model in models if "*" not in model), "")
+    found = [
+        ("ModelAPI", spec.get("modelAPI")),
+        *(("MCPServer", name) for name in spec.get("mcpServers") or ()),
+        *(("Agent", name) for name in (spec.get("agentNetwork") or {}).get("access") or ()),
+    ]
+    return tuple(dict.fromkeys((kind, name) for kind, name in found if name))
+
+
+def _waiting(spec: AgentSpec, context: Context) -> list[str]:
+    """What keeps the agent from starting, the ModelAPI first.
+
+    `waitForDependencies` (default true) waits for the ModelAPI and all MCPServers to be Ready (S1.25). Nothing is made
+    meanwhile, as the upstream operator has it: the plan is empty, so that an agent that already runs goes on as it is,
+    and says that it waits. Peers are not waited for: two agents may name each other (B81), and an agent finds out
+    about a peer when it calls it. With `replicas: 0` nothing starts, so nothing is waited for.
+
+    Without `spec.model` the ModelAPI has to exist in any case: the model comes from it.
+    """
+    if context.related is None or spec.replicas == 0:
+        return []
+    wanted = [("ModelAPI", spec.model_api)]
+    if spec.wait_for_dependencies:
+        wanted += [("MCPServer", name) for name in spec.mcp_servers]
+    waiting = []
+    for kind, name in wanted:
+        document = context.related.get(kind, name)
+        if document is None:
+            if spec.wait_for_dependencies or spec.model is None:
+                waiting.append(f"{kind} {name} does not exist")
+        elif spec.wait_for_dependencies and not (document.get("status") or {}).get("ready"):
+            waiting.append(f"{kind} {name} is not ready")
+    return waiting
+
+
+def _model(spec: AgentSpec, context: Context, resolved: Resolved) -> str:
+    """The model's name; empty when nobody knows it yet, or when there is a problem with it.
+
+    A model that the ModelAPI does not offer is an InvalidParams: the list of reasons has no nearer one, it is the
+    resource's own text that cannot work, and only an edit of it (or of the ModelAPI) helps.
+    """
+    document = context.related.get("ModelAPI", spec.model_api) if context.related else None
+    if document is None:
+        return spec.model or ""
+    offered = offered_models(document)
+    listed = f"[{', '.join(offered)}]"
+    if spec.model is None:
+        first = next((model for model in offered if "*" not in model), "")
+        if not first:
+            message = f'ModelAPI "{spec.model_api}" names no model to take (it offers {listed})'
+            resolved.problems.append(Problem("InvalidParams", message, "spec.model", hint="give spec.model"))
+        return first
+    if not any(fnmatchcase(spec.model, pattern) for pattern in offered):
+        message = f'model "{spec.model}" not supported by ModelAPI "{spec.model_api}" (supported: {listed})'
+        hint = "name one of these, or add it to the ModelAPI"
+        resolved.problems.append(Problem("InvalidParams", message, "spec.model", hint=hint))
+        return ""
+    return spec.model
 
 
 KIND = Kind(
@@ -102,8 +108,9 @@ KIND = Kind(
     resolve=resolve_agent,
     columns=(
         Column("ModelAPI", ".spec.modelAPI"),
-        Column("Model", ".spec.model"),
+        Column("Model", ".status.model"),
         *READY_COLUMNS,
         Column("Servers", ".spec.mcpServers", priority=1),
     ),
+    references=references,
 )

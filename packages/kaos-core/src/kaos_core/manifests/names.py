@@ -27,6 +27,7 @@ PORT_NAME = "http"
 PARAMS_FOLDER = "/etc/kaos/params"
 PARAMS_KEY = "params"
 PARAMS_VOLUME = "kaos-params"
+TOKEN_KEY = "token"  # noqa: S105 the key's name
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 MAX_LABEL = 63
@@ -44,6 +45,16 @@ def child_name(prefix: str, name: str) -> str:
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     stem = re.sub(r"[^-a-z0-9]", "-", plain)[: MAX_LABEL - 9].rstrip("-")
     return f"{stem}-{digest}"
+
+
+def token_secret(child: str) -> str:
+    """The Secret with the token that was generated for a child."""
+    return f"{child}-token"
+
+
+def token_source(child: str) -> dict[str, object]:
+    """That token for an environment variable."""
+    return {"valueFrom": {"secretKeyRef": {"name": token_secret(child), "key": TOKEN_KEY}}}
 
 
 def label_value(name: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from kaos_core.resources.base import Model, Name, Resource
 from kaos_core.resources.workload import WorkloadSpec
 
-ToolName = Annotated[str, Field(min_length=1, max_length=128)]
+ToolName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^,\s\x00]+$")]
+_STRANGER = "allowedTools names a server that mcpServers does not"
+
 Count = Annotated[int, Field(ge=1, le=1_000_000, json_schema_extra={"format": "int32"})]
 
 
@@ -55,6 +57,18 @@ class AgentNetwork(Model):
 class AgentSpec(WorkloadSpec):
     """What an Agent should be."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.allowedTools) || "
+                    "has(self.mcpServers) && self.allowedTools.all(name, name in self.mcpServers)",
+                    "message": _STRANGER,
+                }
+            ]
+        }
+    )
+
     model_api: Annotated[Name, Field(alias="modelAPI")]
     """Name of the ModelAPI in the same namespace."""
     model: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\s\x00]+$")] | None = None
@@ -62,7 +76,8 @@ class AgentSpec(WorkloadSpec):
     mcp_servers: Annotated[list[Name], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})] = []
     """Names of the MCPServers in the same namespace whose tools it may use."""
     allowed_tools: (
-        Annotated[dict[str, Annotated[list[ToolName], Field(max_length=256)]], Field(max_length=64)] | None
+        Annotated[dict[str, Annotated[list[ToolName], Field(min_length=1, max_length=256)]], Field(max_length=64)]
+        | None
     ) = None
     """Per MCPServer, the only tools it may use. A server that is not named here offers all of its tools."""
     config: AgentConfig | None = None
@@ -70,7 +85,7 @@ class AgentSpec(WorkloadSpec):
     agent_network: AgentNetwork | None = None
     """Which agents reach which."""
     wait_for_dependencies: bool = True
-    """Start only when its ModelAPI and MCPServers are Ready."""
+    """Start, and take changes, only while its ModelAPI and MCPServers are Ready."""
 
     @field_validator("mcp_servers")
     @classmethod
@@ -78,6 +93,13 @@ class AgentSpec(WorkloadSpec):
         if len(set(value)) != len(value):
             raise ValueError("a server stands twice")
         return value
+
+    @model_validator(mode="after")
+    def _allowed_of_its_servers(self) -> AgentSpec:
+        # A misspelt name would leave the server it meant with all of its tools.
+        if set(self.allowed_tools or ()) - set(self.mcp_servers):
+            raise ValueError(_STRANGER)
+        return self
 
 
 class Agent(Resource):

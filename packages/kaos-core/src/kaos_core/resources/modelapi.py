@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from kaos_core.resources import patterns
 from kaos_core.resources.base import Model, Resource
 from kaos_core.resources.container import KeyRef
 from kaos_core.resources.workload import WorkloadSpec
@@ -13,6 +14,8 @@ from kaos_core.resources.workload import WorkloadSpec
 ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9*][-._:/@*A-Za-z0-9]*$")]
 """A model as providers write it, perhaps with a wildcard: `gpt-4`, `openai/*`, `*`."""
 
+_ONE_KEY = "give exactly one of value, valueFrom"
+_ONE_CONFIG = "give exactly one of fromString, fromSecretKeyRef"
 _MODE = "give mode: Proxy or Hosted"
 _MODEL = "mode Hosted needs hostedConfig.model"
 
@@ -25,14 +28,36 @@ class KeySource(Model):
 
 
 class ApiKey(Model):
-    """A provider's key."""
+    """A provider's key: exactly one of these."""
 
-    value_from: KeySource
-    """Where to take it from. There is no plain value: it would be readable by everyone who can read the resource."""
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [{"rule": "has(self.value) != has(self.valueFrom)", "message": _ONE_KEY}]
+        }
+    )
+
+    value: Annotated[str, Field(min_length=1, max_length=4096, pattern=patterns.NO_NUL)] | None = None
+    """The key itself, readable by everyone who can read the resource. For a real one use valueFrom."""
+    value_from: KeySource | None = None
+    """Where to take it from."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ApiKey:
+        if (self.value is None) == (self.value_from is None):
+            raise ValueError(_ONE_KEY)
+        return self
 
 
 class ConfigYaml(Model):
     """A whole LiteLLM configuration: exactly one of these."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "has(self.fromString) != has(self.fromSecretKeyRef)", "message": _ONE_CONFIG}
+            ]
+        }
+    )
 
     from_string: Annotated[str, Field(max_length=262144)] | None = None
     """The text."""
@@ -42,7 +67,7 @@ class ConfigYaml(Model):
     @model_validator(mode="after")
     def _one_source(self) -> ConfigYaml:
         if (self.from_string is None) == (self.from_secret_key_ref is None):
-            raise ValueError("give exactly one of fromString, fromSecretKeyRef")
+            raise ValueError(_ONE_CONFIG)
         return self
 
 
@@ -50,7 +75,7 @@ class ProxyConfig(Model):
     """A proxy in front of a provider (LiteLLM)."""
 
     models: Annotated[list[ModelName], Field(max_length=256)] = []
-    """Models it offers; wildcards as in `openai/*` are allowed."""
+    """Models it offers; wildcards as in `openai/*` are allowed. Default: `*`, whatever the provider has."""
     provider: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_]+$")] | None = None
     """Provider of the models, put before their names: `openai`, `anthropic`, …"""
     api_base: Annotated[str, Field(max_length=1024, pattern=r"^https?://[^@\s]+$")] | None = None
@@ -58,7 +83,7 @@ class ProxyConfig(Model):
     api_key: ApiKey | None = None
     """Key of the provider."""
     config_yaml: ConfigYaml | None = None
-    """A whole LiteLLM configuration instead of the generated one."""
+    """A whole LiteLLM configuration instead of the generated one; `models` then only tells agents what it offers."""
 
 
 class HostedConfig(Model):

@@ -118,6 +118,14 @@ class MCPServerStatus(WorkloadStatus):
 class AgentStatus(WorkloadStatus):
     """The status of an Agent."""
 
+    model: str | None = None
+    """The model it asks for: `spec.model`, or the ModelAPI's first."""
+
 
 class ModelAPIStatus(WorkloadStatus):
     """The status of a ModelAPI."""
+
+    mode: Literal["Proxy", "Hosted"] | None = None
+    """What it is, however the spec spells it."""
+    models: list[str] | None = None
+    """The models it offers, wildcards as they are."""

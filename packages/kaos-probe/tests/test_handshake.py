@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from kaos_cli.local.bounded import MAX_BYTES
-from kaos_cli.local.probe import handshake
+from kaos_probe import handshake
+from kaos_probe.bounded import MAX_BYTES
+
+MCP_SERVER = Path(__file__).parent / "programs" / "mcp_server.py"
 
 
 def ask(url, **options):
@@ -47,21 +51,18 @@ def serving(answer):
 
 
 @pytest.fixture
-def mcp_server(local):
+def mcp_server():
     """Start `programs/mcp_server.py`; the URL of its endpoint."""
-    started = []
+    with contextlib.ExitStack() as started:
 
-    def start(transport, path):
-        port = local.free_port()
-        program = str(local.PROGRAMS / "mcp_server.py")
-        started.append(subprocess.Popen([sys.executable, program, str(port), transport, path]))
-        local.until(lambda: local.accepts(port))
-        return f"http://127.0.0.1:{port}{path}"
+        def start(transport, path):
+            argv = [sys.executable, str(MCP_SERVER), transport, path]
+            process = started.enter_context(subprocess.Popen(argv, stdout=subprocess.PIPE, text=True))
+            started.callback(process.kill)
+            # The port listens from here on; requests wait for the server behind it.
+            return f"http://127.0.0.1:{int(process.stdout.readline())}{path}"
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+        yield start
 
 
 @pytest.mark.parametrize("transport", ["auto", "streamable-http"])
@@ -71,7 +72,7 @@ def test_a_server_tells_who_it_is_and_its_tools_in_its_order(mcp_server, transpo
     assert found.outcome == "ok"
     assert (found.server_name, found.server_version) == ("tested", "1.2.3")
     assert found.transport == "streamable-http"
-    assert found.tools == ("echo", "steps", "die")
+    assert found.tools == ("subtract", "add")
     assert found.capabilities[0] == "tools"
     assert found.protocol_version
 
@@ -80,7 +81,7 @@ def test_a_server_tells_who_it_is_and_its_tools_in_its_order(mcp_server, transpo
 def test_a_server_of_the_older_transport_is_found_too(mcp_server, transport):
     found = ask(mcp_server("sse", "/sse"), transport=transport)
 
-    assert (found.outcome, found.transport, found.tools) == ("ok", "sse", ("echo", "steps", "die"))
+    assert (found.outcome, found.transport, found.tools) == ("ok", "sse", ("subtract", "add"))
 
 
 def test_a_server_that_wants_credentials_is_told_apart_and_gets_none():
@@ -161,7 +162,9 @@ def test_what_is_no_mcp_server_is_failed_and_not_an_error(body):
     assert found.message
 
 
-def test_nobody_there_is_failed(local):
-    found = ask(f"http://127.0.0.1:{local.free_port()}/mcp")
+def test_nobody_there_is_failed():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        found = ask(f"http://127.0.0.1:{silent.getsockname()[1]}/mcp")
 
     assert found.outcome == "failed"

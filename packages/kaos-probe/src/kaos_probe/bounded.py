@@ -1,6 +1,6 @@
 """An HTTP client for servers nobody vouches for: counts what it reads, follows no redirect, uses no proxy.
 
-Imported by `probe` when it is first needed, since the HTTP library is.
+Imported by `handshake` when it is first needed, since the HTTP library is.
 """
 
 from __future__ import annotations

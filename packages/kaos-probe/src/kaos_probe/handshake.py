@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kaos_core.observed import Handshake
 
 if TYPE_CHECKING:
-    from kaos_cli.local.bounded import Seen
+    from kaos_probe.bounded import Seen
 
 Transport = Literal["auto", "streamable-http", "sse"]
 MAX_TOOLS = 1000
@@ -55,7 +55,7 @@ async def _attempt(
     from fastmcp import Client
     from fastmcp.client.transports import SSETransport, StreamableHttpTransport
 
-    from kaos_cli.local.bounded import Seen, bounded_client
+    from kaos_probe.bounded import Seen, bounded_client
 
     seen = Seen()
     make: Any = SSETransport if kind == "sse" else StreamableHttpTransport
@@ -84,7 +84,7 @@ async def _attempt(
 
 
 def _failed(url: str, kind: str, seen: Seen, error: BaseException) -> Handshake:
-    from kaos_cli.local.bounded import MAX_BYTES
+    from kaos_probe.bounded import MAX_BYTES
 
     if seen.too_large:
         return Handshake("too-large", f"{url} sent more than {MAX_BYTES:,} bytes in the MCP handshake")

@@ -1,0 +1,1 @@
+"""The operator: resources in a cluster -> plans -> applied objects -> truthful status."""

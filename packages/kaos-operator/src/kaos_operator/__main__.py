@@ -1,0 +1,49 @@
+"""`python -m kaos_operator [run|check]`: the process in the operator's pod, or on a laptop against a kubeconfig."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from kaos_core.errors import KaosError
+
+
+def main() -> int:
+    """0 after a signal; 1 when it cannot run, with one line that says why."""
+    from kaos_operator.environment import Environment
+    from kaos_operator.logs import set_up
+
+    command = sys.argv[1] if len(sys.argv) > 1 else "run"
+    if command not in ("run", "check") or len(sys.argv) > 2:
+        sys.stderr.write("usage: python -m kaos_operator [run|check]\n")
+        return 2
+    try:
+        environment = Environment.read(os.environ)
+        set_up(environment.log_level, environment.log_format)
+        if command == "check":
+            from kaos_operator.check import check
+
+            return asyncio.run(check(environment))
+        from kaos_core.plugins import Plugins
+
+        return asyncio.run(_run(environment, Plugins.installed()))
+    except (KaosError, OSError) as error:
+        hint = getattr(error, "hint", "")
+        sys.stderr.write(f"error: {error}{f'; {hint}' if hint else ''}\n")
+        return 1
+
+
+async def _run(environment: object, plugins: object) -> int:
+    from typing import cast
+
+    from kaos_core.plugins import Plugins
+    from kaos_operator.environment import Environment
+    from kaos_operator.operator import Operator
+
+    await Operator(cast(Environment, environment), cast(Plugins, plugins)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Apply: planned objects -> the cluster. Writes only what differs, and only where nothing of a stranger is in the way.
+
+Nothing is read first: an apply carries either the uid that the cache knows or a resourceVersion that no object has, so
+the API server itself refuses to touch an object that is not ours (F35). One exception reads: after such a refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from kaos_core.errors import Problem
+from kaos_core.plan import Plan, Token
+from kaos_operator.api import Api, ApiError
+from kaos_operator.cache import Cache, Child
+from kaos_operator.drift import drifted
+from kaos_operator.objects import APPLIED_HASH, ChildKey, Key, Object, child_key, owner, stamped
+
+_log = logging.getLogger(__name__)
+
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+class Refused(Exception):  # noqa: N818  # a verdict, not a bug
+    """The API server will not have it as it is. Trying again at once is of no use."""
+
+    def __init__(self, problem: Problem, retry_after: float = 0.0) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.retry_after = retry_after
+
+
+async def apply_plan(api: Api, cache: Cache, key: Key, uid: str, plan: Plan) -> int:
+    """Make the children of one resource what the plan says; how many writes that took.
+
+    Raises:
+        Refused: NameConflict, AdmissionDenied, Forbidden or FieldConflict.
+        ApiError: anything else; it is tried again.
+    """
+    writes = 0
+    wanted = [stamped(obj) for obj in plan.objects]
+    for obj in wanted:
+        try:
+            if obj["kind"] == "Deployment" and plan.token and _differs(cache, obj, uid):
+                await _ensure_token(api, obj, plan.token)
+            writes += await _ensure(api, cache, obj, uid)
+        except ApiError as error:
+            raise _verdict(error, obj) from error
+    if plan.objects:
+        writes += await _prune(api, cache, key, uid, {child_key(obj) for obj in wanted})
+    return writes
+
+
+async def _ensure(api: Api, cache: Cache, obj: Object, uid: str) -> int:
+    """One object; 1 when it was written."""
+    child = cache.children.get(child_key(obj))
+    if child is not None and not _ours(child, uid):
+        raise Refused(_name_conflict(child.key, child.owner))
+    if child is None or _must_write(child, obj):
+        cache.see_child(await _applied(api, obj, uid, child.uid if child else ""))
+        if (written := cache.children.get(child_key(obj))) is not None:
+            cache.settle(written)
+        return 1
+    cache.settle(child)
+    return 0
+
+
+def _must_write(child: Child, obj: Object) -> bool:
+    if child.applied != obj["metadata"]["annotations"][APPLIED_HASH]:
+        return True
+    if child.body is None:
+        return False
+    path = drifted(obj, child.body)
+    if path:
+        _log.info("undoing a change by others", extra={"object": str(child.key), "field": path})
+    return bool(path)
+
+
+def _differs(cache: Cache, obj: Object, uid: str) -> bool:
+    child = cache.children.get(child_key(obj))
+    return child is None or (_ours(child, uid) and child.applied != obj["metadata"]["annotations"][APPLIED_HASH])
+
+
+def _ours(child: Child, uid: str) -> bool:
+    return child.owner is not None and child.owner[1] == uid
+
+
+async def _applied(api: Api, obj: Object, uid: str, known: str) -> Object:
+    try:
+        return await api.apply(obj, uid=known)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    # Another object has the name, or ours was made or replaced without us having heard of it.
+    live = await api.get(obj["apiVersion"], obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
+    if live is None:
+        return await api.apply(obj)
+    whose = owner(live)
+    if whose is None or whose[1] != uid:
+        raise Refused(_name_conflict(child_key(obj), whose))
+    if (live["metadata"].get("annotations") or {}).get(APPLIED_HASH) == obj["metadata"]["annotations"][
+        APPLIED_HASH
+    ] and not drifted(obj, live):
+        return live
+    return await api.apply(obj, uid=live["metadata"]["uid"])
+
+
+async def _ensure_token(api: Api, deployment: Object, token: Token) -> None:
+    """A Secret with a random token, once. It is only ever created: the operator may not read it (design)."""
+    import secrets
+
+    meta = deployment["metadata"]
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {**meta, "name": token.secret, "annotations": {}},
+        "type": "Opaque",
+        "stringData": {token.key: f"sk-{secrets.token_urlsafe(32)}"},
+    }
+    try:
+        await api.create(secret)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise
+
+
+async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKey]) -> int:
+    """Delete what an earlier plan of this resource made and this one no longer has."""
+    writes = 0
+    for child in cache.children_of(key):
+        if child.key in wanted or not child.applied or not _ours(child, uid):
+            continue
+        metadata = {"name": child.key.name, "namespace": child.key.namespace}
+        manifest = {"apiVersion": child.api_version, "kind": child.key.kind, "metadata": metadata}
+        await api.delete(manifest, child.uid)
+        cache.lose_child(child.key, child.uid)
+        writes += 1
+    return writes
+
+
+def _name_conflict(child: ChildKey, whose: Any) -> Problem:
+    holder = f"it belongs to {whose[0]}" if whose else "KAOS did not make it"
+    return Problem(
+        "NameConflict",
+        f"{child} is there already, and {holder}",
+        hint="rename this resource, or remove that object; nothing of it was changed",
+    )
+
+
+def _verdict(error: ApiError, obj: Object) -> Exception:
+    """What an error means for the condition Programmed; transient errors stay what they are."""
+    what = str(child_key(obj))
+    if error.status == 403 and _is_rbac(error.message):
+        hint = "give the operator's role that right, or take this namespace out of its scope"
+        return Refused(Problem("Forbidden", f"{what}: {error.message}", hint=hint), error.retry_after)
+    if error.status in (400, 403, 422) or error.reason == "NotServed":
+        return Refused(Problem("AdmissionDenied", f"{what}: {error.message}"), error.retry_after)
+    if error.status == 409 and error.causes:
+        return Refused(Problem("FieldConflict", f"{what}: {error.message}"))
+    return error
+
+
+def _is_rbac(message: str) -> bool:
+    """RBAC's own sentence; admission plugins and quotas also answer 403."""
+    return "cannot " in message and "resource " in message and _QUOTED.search(message) is not None

@@ -1,0 +1,47 @@
+"""Sweep: what went away while nobody was watching. A list of metadata against the cache, after each repeated list."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from kaos_core.kinds import Kind
+from kaos_operator.api import Api, ApiError
+from kaos_operator.cache import Cache
+from kaos_operator.objects import Key
+
+_log = logging.getLogger(__name__)
+
+
+async def sweep(
+    api: Api, cache: Cache, path: str, selector: str, kinds: Mapping[str, Kind], concerned: Callable[[Key], None]
+) -> None:
+    """Forget what a collection no longer holds. A list that fails is no empty list: then nothing is forgotten (F18)."""
+    parts = path.strip("/").split("/")
+    plural = parts[-1]
+    namespace = parts[-2] if len(parts) > 2 and parts[-3] == "namespaces" else ""
+    of_ours = next((kind.name for kind in kinds.values() if kind.plural == plural), "")
+    # What is known before the list begins: what comes later is told by the watch.
+    resources = [key for key in cache.resources if key.kind == of_ours and namespace in ("", key.namespace)]
+    children = [
+        child
+        for child in cache.children.values()
+        if f"{child.key.kind.lower()}s" == plural and namespace in ("", child.key.namespace)
+    ]
+    uids = {key: cache.resources[key]["metadata"]["uid"] for key in resources}
+    if not resources and not children:
+        return
+    try:
+        there = await api.uids(path, "" if of_ours else selector)
+    except ApiError as error:
+        _log.warning("what went away could not be looked up", extra={"path": path, "error": str(error)})
+        return
+    for key in resources:
+        if there.get((key.namespace, key.name)) != uids[key]:
+            for other in cache.lose_resource(key, uids[key]):
+                concerned(other)
+    for child in children:
+        if there.get((child.key.namespace, child.key.name)) != child.uid:
+            owner = cache.lose_child(child.key, child.uid)
+            if owner:
+                concerned(owner)

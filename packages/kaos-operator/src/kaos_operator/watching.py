@@ -1,0 +1,135 @@
+"""Watching: kopf's watches -> the cache. kopf lists, watches and reconnects; what an event means is decided elsewhere.
+
+Every object is seen by an *index* handler: kopf calls the event handlers only after all collections have been listed
+and indexed, so the first event says that the cache is complete. Nothing is ever written by kopf: no finalizers, no
+annotations, no events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+
+from kaos_core.manifests.names import FIELD_MANAGER
+from kaos_operator.connection import credentials, session
+from kaos_operator.objects import Object
+
+if TYPE_CHECKING:
+    import kopf
+
+CHILDREN = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection to watch: its API and its name there; `selector` filters it at the server."""
+
+    api_version: str
+    plural: str
+    selector: str = ""
+
+    @property
+    def path(self) -> tuple[str, str, str]:
+        """Group, version and plural, as kopf wants them."""
+        group, _, version = self.api_version.rpartition("/")
+        return group, version, self.plural
+
+
+class Sink(Protocol):
+    """Where events go. `listed` is called when everything that was there at the start has been seen."""
+
+    def see(self, obj: Object) -> None:
+        """An object as it is now."""
+
+    def lose(self, obj: Object) -> None:
+        """An object that is gone, as it was last."""
+
+    def listed(self) -> None:
+        """The cache is complete."""
+
+
+async def watch(
+    collections: Sequence[Collection],
+    sink: Sink,
+    *,
+    namespaces: Sequence[str],
+    silence: float,
+    trace: aiohttp.TraceConfig,
+    started: Callable[[], None],
+) -> None:
+    """Watch until cancelled; an empty list of namespaces watches the whole cluster.
+
+    Raises:
+        Exception: whatever ends kopf; the caller starts it again.
+    """
+    import kopf
+
+    registry = kopf.OperatorRegistry()
+    _login(registry, trace)
+    kopf.on.startup(registry=registry)(_startup(started))
+    for collection in collections:
+        _handlers(registry, collection, sink)
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(collections, silence),
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        standalone=True,
+    )
+
+
+def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:
+    import kopf
+
+    name = "_".join(collection.path).replace(".", "_")
+
+    @kopf.index(*collection.path, id=f"see_{name}", registry=registry)
+    async def see(body: Any, **_: Any) -> None:
+        sink.see(dict(body))
+
+    @kopf.on.event(*collection.path, id=f"event_{name}", registry=registry)
+    async def event(event: Any, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            sink.lose(event["object"])
+        else:
+            sink.listed()
+
+
+def _login(registry: kopf.OperatorRegistry, trace: aiohttp.TraceConfig) -> None:
+    import kopf
+
+    @kopf.on.login(registry=registry)
+    async def login(**kwargs: Any) -> Any:
+        found = credentials(**kwargs)
+        # kopf closes it.
+        return kopf.AiohttpSession(server=found.server, aiohttp_session=session(found, limit=0, traces=[trace]))
+
+
+def _startup(started: Callable[[], None]) -> Callable[..., Any]:
+    async def startup(**_: Any) -> None:
+        started()
+
+    return startup
+
+
+def _settings(collections: Sequence[Collection], silence: float) -> kopf.OperatorSettings:
+    import kopf
+
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = CHUNK
+    settings.watching.inactivity_timeout = silence
+    settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 5]
+    settings.networking.request_timeout = 60
+    # A worker per object lives as long as this after its last event, and holds memory meanwhile.
+    settings.queueing.idle_timeout = 0.2
+    for collection in collections:
+        if collection.selector:
+            settings.watching.label_selectors[collection.path] = collection.selector
+    return settings

@@ -1,0 +1,57 @@
+"""pytest plugin: `control_plane` (one for the session), `namespace` (one per test), both with real parts.
+
+The programs are looked for, and built if need be, before the first test: that may take minutes, and no test's time
+limit is meant for it. Imports of weight stand in the fixtures: every package's tests load this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from controlplane.binaries import Binaries
+    from controlplane.server import ControlPlane
+
+_FOUND = pytest.StashKey["Binaries | Exception"]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Nothing is captured here, so lines of progress reach the terminal."""
+    if session.config.option.collectonly:
+        return
+    if any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items):
+        from controlplane.binaries import BinariesError, find
+
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        try:
+            session.config.stash[_FOUND] = find(reporter.write_line if reporter else lambda _: None)
+        except BinariesError as error:
+            # Once is enough: each test that needs them fails with it.
+            session.config.stash[_FOUND] = error
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """A real API server with our CRDs and the Gateway API's, for all tests of the session."""
+    from controlplane.binaries import find
+    from controlplane.server import ControlPlane
+
+    # Not there for a test that asks for the fixture by its name while it runs.
+    found = request.config.stash.get(_FOUND, None) or find()
+    if isinstance(found, Exception):
+        raise found
+    with ControlPlane(found) as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """The name of a new namespace, which is deleted with all that is in it."""
+    from controlplane import namespaces
+
+    name = namespaces.create(control_plane.client)
+    yield name
+    namespaces.delete(control_plane.client, name)
