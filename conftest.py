@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["controlplane.fixtures"]
+pytest_plugins = ["controlplane.fixtures", "faultproxy.fixtures"]
 STARTERS = {
     "control_plane",
     "gateway",

@@ -85,9 +85,11 @@ def test_writes_are_counted_by_verb_and_resource(control_plane: ControlPlane, na
     assert control_plane.request("GET", path)[0] == 200
     assert control_plane.writes() - before == {("POST", "configmaps", ""): 2}
     found = eventually(
-        lambda: (seen := control_plane.requests(mark, agent="kaos-controlplane", namespace=namespace))
-        and len(seen) == 4
-        and seen
+        lambda: (
+            (seen := control_plane.requests(mark, agent="kaos-controlplane", namespace=namespace))
+            and len(seen) == 4
+            and seen
+        )
     )
     assert [(one.verb, one.name, one.code, one.is_write) for one in found] == [
         ("create", "a", 201, True),

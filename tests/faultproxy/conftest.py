@@ -41,7 +41,7 @@ class SmallServer:
         self.runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", port, ssl_context=self._context).start()
-        self.url = "https://127.0.0.1:%d" % self.runner.addresses[0][1]
+        self.url = f"https://127.0.0.1:{self.runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         await self.runner.cleanup()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 
+import aiohttp
 import pytest
 
 from faultproxy import (
@@ -49,10 +52,18 @@ def test_dropped_after_the_server_has_done_it(server, proxy, client):
     assert (request.status, request.server_status) == (None, 201)
 
 
-def test_a_drop_may_reset_the_connection(proxy, client):
-    proxy.add(Rule(WRITES, Drop(reset=True), when="after"))
-    with pytest.raises(ConnectionResetError):
-        client.ask("POST", "/x", b"{}")
+@pytest.mark.parametrize(("reset", "seen"), [(False, aiohttp.ServerDisconnectedError), (True, ConnectionResetError)])
+def test_a_dropped_connection_ends_or_is_reset(proxy, reset, seen):
+    proxy.add(Rule(WRITES, Drop(reset)))
+
+    async def post() -> None:
+        async with aiohttp.ClientSession(proxy.url) as session:
+            await session.post("/x", data=b"{}", ssl=ssl.create_default_context(cadata=proxy.ca))
+
+    # Not http.client: the ssl module makes the same end of stream of both.
+    with pytest.raises(aiohttp.ClientConnectionError) as raised:
+        asyncio.run(post())
+    assert isinstance(raised.value, seen) or isinstance(raised.value.__cause__, seen)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -205,11 +216,14 @@ def test_what_a_callback_raises_is_raised_when_the_proxy_closes(server, connect)
     def fail(request) -> None:
         raise ValueError("the test is wrong")
 
-    with pytest.raises(ExceptionGroup) as raised, hosted(server.url, server.ca) as proxy:
-        proxy.add(Rule(Match(), Call(fail)))
-        client = connect(proxy=proxy)
-        with pytest.raises(http.client.RemoteDisconnected):
-            client.ask()
+    def provoke() -> None:
+        with hosted(server.url, server.ca) as proxy:
+            proxy.add(Rule(Match(), Call(fail)))
+            with pytest.raises(http.client.RemoteDisconnected):
+                connect(proxy=proxy).ask()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        provoke()
     assert str(raised.value.exceptions[0]) == "the test is wrong"
 
 

@@ -101,7 +101,10 @@ def test_it_runs_in_a_loop_of_the_tests_own(server):
     async def through() -> tuple[int, int]:
         async with FaultProxy(server.url, server.ca) as proxy:
             context = ssl.create_default_context(cadata=proxy.ca)
-            async with aiohttp.ClientSession() as session, session.get(proxy.url + "/api/v1/things", ssl=context) as got:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(proxy.url + "/api/v1/things", ssl=context) as got,
+            ):
                 assert len((await got.json())["items"]) == 50
             with pytest.raises(RuntimeError, match="blocks"):
                 proxy.wait(lambda: True)

@@ -92,8 +92,14 @@ def test_a_rule_that_never_fires_is_named_with_the_last_requests(proxy, client):
 
 
 @pytest.mark.parametrize(
-    ("actions", "when"), [((), None), ((Truncate(),), "before"), ((Inject(b"x"),), "before"), ((Replay(Tape()),), "after")]
+    ("actions", "when", "why"),
+    [
+        ((), None, "needs an action"),
+        ((Truncate(),), "before", "concern the response"),
+        ((Inject(b"x"),), "before", "concern the response"),
+        ((Replay(Tape()),), "after", "done before"),
+    ],
 )
-def test_a_rule_that_could_never_work_is_refused(actions, when):
-    with pytest.raises(ValueError):
+def test_a_rule_that_could_never_work_is_refused(actions, when, why):
+    with pytest.raises(ValueError, match=why):
         Rule(Match(), *actions, when=when)

@@ -2,4 +2,6 @@
 
     binaries -> server.ControlPlane -> fixtures (pytest)
                                     -> node.FakeNode
+
+`README.md` beside this file has examples.
 """

@@ -44,7 +44,8 @@ class Binaries:
     @classmethod
     def of(cls, programs: Mapping[str, Path], gateway_crds: Path) -> Binaries:
         """From the programs by name."""
-        return cls(*(programs[name] for name in PROGRAMS), gateway_crds)
+        etcd, api, kubectl = (programs[name] for name in PROGRAMS)
+        return cls(etcd, api, kubectl, gateway_crds)
 
 
 def find(say: Say = print, environ: Mapping[str, str] = os.environ, module: Path = MODULE) -> Binaries:

@@ -40,7 +40,9 @@ class Client:
         sent = {"Accept": "application/json", "User-Agent": AGENT, "Content-Type": content_type, **(headers or {})}
         if bearer:
             sent["Authorization"] = f"Bearer {bearer}"
-        data = body if isinstance(body, bytes | None) else (body if isinstance(body, str) else json.dumps(body)).encode()
+        data = (
+            body if isinstance(body, bytes | None) else (body if isinstance(body, str) else json.dumps(body)).encode()
+        )
         connection, used = self._take()
         try:
             try:

@@ -1,4 +1,4 @@
-"""pytest plugin: `control_plane` (one for the session), `namespace` (one per test), both with real parts.
+"""pytest plugin: `control_plane` (one for the session), `namespace` and `node` (one per test), with real parts.
 
 The programs are looked for, and built if need be, before the first test: that may take minutes, and no test's time
 limit is meant for it. Imports of weight stand in the fixtures: every package's tests load this.
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from controlplane.binaries import Binaries
+    from controlplane.binaries import Binaries, BinariesError
+    from controlplane.node import FakeNode
     from controlplane.server import ControlPlane
 
-_FOUND = pytest.StashKey["Binaries | Exception"]()
+_FOUND: pytest.StashKey[Binaries | BinariesError] = pytest.StashKey()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -55,3 +56,20 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     name = namespaces.create(control_plane.client)
     yield name
     namespaces.delete(control_plane.client, name)
+
+
+@pytest.fixture(scope="session")
+def idle_node(control_plane: ControlPlane) -> Iterator[FakeNode]:
+    """A node that is responsible for nothing. It is kept, for its fork parents have imported the servers."""
+    from controlplane.node import FakeNode
+
+    with FakeNode(control_plane, []) as made:
+        yield made
+
+
+@pytest.fixture
+def node(idle_node: FakeNode, namespace: str) -> Iterator[FakeNode]:
+    """A node for that namespace: what is deployed there by KAOS runs."""
+    idle_node.add(namespace)
+    yield idle_node
+    idle_node.remove(namespace)

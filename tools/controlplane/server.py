@@ -78,7 +78,7 @@ class ControlPlane:
             self._take_user(name, groups)
         try:
             self._begin()
-            install(self.client, CRDS + (binaries.gateway_crds,) if crds is None else crds)
+            install(self.client, (*CRDS, binaries.gateway_crds) if crds is None else crds)
         except BaseException:
             self.stop()
             raise
@@ -120,7 +120,10 @@ class ControlPlane:
         return self.client.request(method, path, body, content_type=content_type, token=token)
 
     def kubectl(
-        self, *arguments: str | Path, input: str | None = None, kubeconfig: Path | None = None
+        self,
+        *arguments: str | Path,
+        input: str | None = None,  # noqa: A002  # as `subprocess.run` calls it
+        kubeconfig: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """The real one, as the administrator unless another kubeconfig is given. A failure is in `returncode`."""
         return subprocess.run(  # noqa: S603
@@ -185,9 +188,7 @@ class ControlPlane:
         return [
             request
             for request in read_audit(self._audit, since)
-            if request.agent.startswith(agent)
-            and user in ("", request.user)
-            and namespace in ("", request.namespace)
+            if request.agent.startswith(agent) and user in ("", request.user) and namespace in ("", request.namespace)
         ]
 
     def stop_api_server(self) -> None:
@@ -329,7 +330,7 @@ class ControlPlane:
         self._ask_etcd("kv/compaction", {"revision": revision, "physical": True})
 
     def _ask_etcd(self, method: str, body: Mapping[str, Any]) -> Any:
-        asked = urllib.request.Request(  # noqa: S310  # http, by the line below
+        asked = urllib.request.Request(
             f"http://{HOST}:{self._etcd_port}/v3/{method}", json.dumps(body).encode(), method="POST"
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -97,6 +97,14 @@ def test_an_unknown_command_names_the_nearest_ones_of_plugins_too(kaos: Kaos, pl
     assert "Hint: kaos --help" in done.stderr
 
 
+@pytest.mark.parametrize("group", ["", "mcp", "system", "plugins"])
+def test_an_unknown_command_is_told_in_the_same_words_everywhere(kaos: Kaos, group: str) -> None:
+    done = kaos(*group.split(), "nosuch")
+    path = f"kaos {group}".strip()
+    assert done.returncode == 2
+    assert done.stderr == f'error: unknown command "nosuch" for "{path}".\nHint: {path} --help lists the commands\n'
+
+
 def test_completion_knows_commands_of_plugins_and_groups(kaos: Kaos, plugin: Site) -> None:
     plugin("hello", plugin.offering("hello"))
     ask = {"_KAOS_COMPLETE": "complete_bash", "COMP_WORDS": "kaos he", "COMP_CWORD": "1"}

@@ -73,7 +73,7 @@ AGENT = st.fixed_dictionaries(
     optional={
         "model": st.sampled_from(["gpt-4", "openai/gpt-4", "llama3:8b"]),
         "mcpServers": st.lists(NAME, unique=True),
-        "agentNetwork": st.fixed_dictionaries({"access": st.lists(NAME)}),
+        "agentNetwork": st.fixed_dictionaries({"access": st.lists(NAME)}, optional={"expose": st.booleans()}),
         "config": st.fixed_dictionaries({}, optional={"instructions": TEXT, "description": TEXT}),
         "waitForDependencies": st.booleans(),
         "replicas": st.integers(0, 2),

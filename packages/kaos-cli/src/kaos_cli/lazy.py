@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+from typer.models import DefaultPlaceholder
 
 from kaos_cli.errors import CommandError, UsageError
 from kaos_cli.offer import Offer, installed, refuse_problems
@@ -19,7 +20,22 @@ from kaos_core.commands import Command
 _ROOT_OPTIONS = frozenset({"install_completion", "show_completion"})
 
 
-class LazyGroup(TyperGroup):
+class Group(TyperGroup):
+    """A group that tells of an unknown command in the words of all of them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that is about to run. Raises UsageError with the nearest names for an unknown one."""
+        if not ctx.resilient_parsing and args[0] not in (names := self.list_commands(ctx)):
+            near = get_close_matches(args[0], names)
+            suggestion = f" Did you mean: {', '.join(near)}?" if near else ""
+            path = ctx.command_path
+            raise UsageError(
+                f'unknown command "{args[0]}" for "{path}".{suggestion}', hint=f"{path} --help lists the commands"
+            )
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(Group):
     """Built-in commands by their modules, plugins' by their offer; none is imported until it is run."""
 
     builtin: tuple[Command, ...] = ()
@@ -62,9 +78,7 @@ class LazyGroup(TyperGroup):
             return command.name, load(command), rest
         if ctx.resilient_parsing:
             return None, None, rest
-        near = get_close_matches(name, self.list_commands(ctx))
-        suggestion = f" Did you mean: {', '.join(near)}?" if near else ""
-        raise UsageError(f'unknown command "{name}" for "kaos".{suggestion}', hint="kaos --help lists the commands")
+        return super().resolve_command(ctx, args)
 
 
 def load(command: Command) -> Any:
@@ -85,6 +99,8 @@ def load(command: Command) -> Any:
         raise CommandError(
             f'the command "{command.name}" is a {type(app).__name__} at {command.target}, not a typer.Typer'
         )
+    if isinstance(app.info.cls, DefaultPlaceholder):
+        app.info.cls = Group
     loaded = get_command(app)
     loaded.name = command.name
     loaded.params = [parameter for parameter in loaded.params if parameter.name not in _ROOT_OPTIONS]

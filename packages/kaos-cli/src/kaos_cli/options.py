@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from kaos_cli.completion import servers
 from kaos_cli.output import Format
 
 Local = Annotated[bool, typer.Option("--local", help="Use this machine instead of a cluster (also KAOS_TARGET=local).")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Namespace.")]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace.")]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the resource.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the resource.", show_default=False, autocompletion=servers)
+]
 Files = Annotated[
     list[str] | None,
     typer.Option("--file", "-f", metavar="FILE|DIR|-", help="YAML file, folder of them, or - for stdin."),

@@ -1,5 +1,6 @@
 """A process becomes a launch: placeholders, environment, files, containers. Ports are chosen."""
 
+import re
 import socket
 import sys
 from pathlib import Path
@@ -66,12 +67,47 @@ def test_a_container_gets_its_variables_by_name_and_no_value_as_an_argument():
     )
     made = launch(process, engine="/usr/bin/docker", values=Values({"TOKEN": "canary"}))
 
-    assert " ".join(made.argv) == (
-        "/usr/bin/docker run --rm --name kaos-mcpserver-default-one -p 127.0.0.1:18001:9000 --env CODE --env TOKEN "
-        "--entrypoint serve registry.example/x:v1 now --port 9000"
+    assert re.sub("-[0-9a-f]{8} ", "-MARK ", " ".join(made.argv)) == (
+        "/usr/bin/docker run --rm --name kaos-mcpserver-default-one-MARK -p 127.0.0.1:18001:9000 "
+        "--env CODE --env TOKEN --entrypoint serve registry.example/x:v1 now --port 9000"
     )
     assert (made.env["TOKEN"], made.env["CODE"]) == ("canary", "several\nlines")
     assert dict(made.files) == {}
+
+
+def test_what_a_container_gets_is_not_obeyed_by_the_client_of_its_engine():
+    env = tuple({"name": name, "value": "theirs"} for name in ("PATH", "HOME", "LD_PRELOAD", "DOCKER_HOST", "OTHER"))
+    machine = {"PATH": "ours", "HOME": "ours", "DOCKER_HOST": "ours"}
+    made = launch(Process((), env=env, image="registry.example/x:v1"), engine="/usr/bin/docker", machine=machine)
+
+    assert made.env == {**machine, "OTHER": "theirs"}
+    given = {made.argv[place + 1] for place, part in enumerate(made.argv) if part == "--env"}
+    assert given == {"PATH=theirs", "HOME=theirs", "LD_PRELOAD=theirs", "DOCKER_HOST=theirs", "OTHER"}
+
+
+def test_where_the_engine_is_found_is_for_its_client_alone():
+    machine = {"PATH": "p", "DOCKER_HOST": "unix:///run/user/1000/docker.sock"}
+    container = launch(Process((), image="registry.example/x:v1"), engine="/usr/bin/docker", machine=machine)
+    assert container.env == machine
+    assert "--env" not in container.argv
+    assert launch(Process(("x",)), machine=machine).env == {"PATH": "p"}
+
+
+def test_two_stores_have_two_containers_for_one_name(tmp_path):
+    names = [
+        prepare(
+            ONE,
+            Process((), image="registry.example/x:v1"),
+            port=18001,
+            cwd=Path("/"),
+            folder=tmp_path / store / "default" / "MCPServer" / "one",
+            values=Values(),
+            machine={},
+            engine="/usr/bin/docker",
+        ).container
+        for store in ("a", "b")
+    ]
+    assert len(set(names)) == 2
 
 
 def test_the_digest_follows_what_the_program_gets_and_not_this_shell():

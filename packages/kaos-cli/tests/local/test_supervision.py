@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -272,6 +273,33 @@ def test_a_program_that_leaves_a_daemon_and_ends_is_a_crash_loop_on_one_port(loc
     assert len({port for _, port in pairs}) == 1
     local.until(lambda: "is started again in 0.2 s" in local.log(local.ref("one")))
     assert not local.alive(int(pairs[0][0]))
+
+
+def test_a_daemon_that_keeps_the_port_and_closes_its_output_is_ended_too(local, tmp_path):
+    marker = tmp_path / "daemons"
+    local.apply(local.plain("one", env={"DAEMON": str(marker), "SILENT": "1"}))
+
+    local.until(lambda: len(marker.read_text().splitlines()) >= 3)
+    pairs = [line.split() for line in marker.read_text().splitlines()]
+    assert len({port for _, port in pairs}) == 1
+
+    local.target.down_everything()
+    assert not [pid for pid, _ in map(str.split, marker.read_text().splitlines()) if local.alive(int(pid))]
+
+
+def test_a_program_of_the_users_own_on_the_port_of_a_server_is_left_alone(local):
+    """It was started later, and the server never listened; only the environment tells it from what is ours."""
+    silent = local.server("one", container={"command": ["sleep", "600"]}, validation={"enabled": False})
+    (ref,) = local.apply(silent)
+    port = local.until(lambda: local.running(ref))["port"]
+    theirs = subprocess.Popen([sys.executable, str(local.PROGRAMS / "plain.py"), str(port)], stdout=subprocess.DEVNULL)
+    try:
+        local.until(lambda: local.accepts(port))
+        local.target.delete(ref)
+        assert theirs.poll() is None
+    finally:
+        theirs.kill()
+        theirs.wait()
 
 
 def test_down_ends_also_what_no_record_knows(local):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from kaos_core.cautions import cautions
 from kaos_core.conditions import ACCEPTED, REASONS
 from kaos_core.errors import MergeError, Problem, ResourceError
 from kaos_core.hooked import hooked
@@ -169,6 +170,7 @@ def _planned(outcome: Plan, resolved: Resolved, context: Context) -> Plan:
         manifests = hooked(manifests, kind, resource, context, resolved)
         override_program(manifests.program, spec, resolved)
         problems += podspec_problems(spec, kind.container)
+        problems += cautions(spec, manifests.program)
     if manifests is None or _stopped(problems):
         return _with(outcome, problems, resolved)
     run = process(manifests.program)

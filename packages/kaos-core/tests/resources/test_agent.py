@@ -341,6 +341,17 @@ def test_peers_may_name_each_other_and_themselves(plugins, registry):
     assert {"name": "PEER_AGENTS", "value": "other,helper"} in made.process.env
 
 
+def test_a_peer_that_takes_no_calls_is_left_out_with_a_warning(plugins, registry):
+    shy = document("Agent", "shy", modelAPI="api", agentNetwork={"expose": False})
+    made = plan(agent(agentNetwork={"access": ["shy", "other"]}), registry, plugins, related(api("m"), shy))
+    (warning,) = made.problems
+    assert (warning.reason, warning.severity) == ("PeerNotExposed", "warning")
+    assert "Agent shy takes no calls" in warning.message
+    told = {entry["name"]: entry.get("value") for entry in made.process.env}
+    assert told["PEER_AGENTS"] == "other"
+    assert "PEER_AGENT_SHY_CARD_URL" not in told
+
+
 def test_a_dry_run_waits_for_nothing(plugins, registry):
     made = plan(agent(mcpServers=["calc"]), registry, plugins)
     assert (made.waiting, made.errors) == ((), [])
@@ -387,7 +398,7 @@ def merged(value, change):
 
 @pytest.mark.parametrize(
     "servers",
-    [["a-b", "a.b"], ["a-b", "a.b", "a--b"], ["x", "y"], ["a-b", "a.b", "a-b-d44362d6", "a.b-d44362d6"]],
+    [["a-b", "a.b"], ["a-b", "a.b", "a--b"], ["x", "y"], ["a-b", "a.b", "a-b-d44362d6"]],
 )
 def test_names_that_would_meet_in_one_variable_get_different_ones(servers):
     """B80"""

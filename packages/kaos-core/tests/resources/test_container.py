@@ -21,6 +21,13 @@ def problem(**container):
     return error.value.problems[0]
 
 
+def test_a_prefix_makes_no_reserved_names():
+    found = problem(envFrom=[{"prefix": "KAOS_", "secretRef": {"name": "api"}}])
+    assert found.path == "spec.container.envFrom[0].prefix"
+    assert "KAOS_ are reserved" in found.message
+    accepted(envFrom=[{"prefix": "MY_KAOS_", "secretRef": {"name": "api"}}])
+
+
 @pytest.mark.parametrize(
     "image",
     [

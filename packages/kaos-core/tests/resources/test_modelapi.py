@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 import yaml
 from hypothesis import given
@@ -58,6 +61,39 @@ def test_a_hosted_model_is_an_argument_and_no_shell_text(plugins, registry):
     (pull,) = made.objects[-1]["spec"]["template"]["spec"]["initContainers"]
     assert pull["command"][-1] == "llama3:8b"
     assert "llama3" not in pull["command"][2]
+
+
+@pytest.fixture
+def pull(tmp_path, plugins, registry):
+    """Run the pull's own command line with the shell of this machine; `ollama` writes down what it was asked."""
+
+    def run(model: str, answer: str) -> tuple[int, str]:
+        asked = tmp_path / "asked"
+        program = tmp_path / "ollama"
+        program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >> {asked}\n{answer}\n")
+        program.chmod(0o700)
+        made = plan(api(mode="Hosted", hostedConfig={"model": "x"}), registry, plugins)
+        (container,) = made.objects[-1]["spec"]["template"]["spec"]["initContainers"]
+        command = [*container["command"][:-1], model]
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(command, env={"PATH": path}, check=False, timeout=30, capture_output=True)
+        return done.returncode, asked.read_text()
+
+    return run
+
+
+def test_the_pull_hands_any_model_on_as_it_is(pull):
+    """B44: what the pattern refuses would do no harm either."""
+    hostile = "llama3; touch evil $(id) `id` 'x'"
+    code, asked = pull(hostile, "exit 0")
+    assert code == 0
+    assert f"pull\n{hostile}\n" in asked
+
+
+def test_the_pull_ends_when_its_server_does(pull):
+    code, asked = pull("m", "exit 1")
+    assert code == 1
+    assert "pull" not in asked
 
 
 SCALAR = st.from_type(str).filter(lambda text: "\x00" not in text)

@@ -70,16 +70,18 @@ async def watch(
 
     registry = kopf.OperatorRegistry()
     _login(registry, trace)
-    kopf.on.startup(registry=registry)(_startup(started))
     for collection in collections:
         _handlers(registry, collection, sink)
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=_settings(collections, silence),
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         standalone=True,
     )
+    # It has taken the signals by now; its owner may take them back.
+    started()
+    await kopf.run_tasks(tasks)
 
 
 def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:
@@ -109,13 +111,6 @@ def _login(registry: kopf.OperatorRegistry, trace: aiohttp.TraceConfig) -> None:
         return kopf.AiohttpSession(server=found.server, aiohttp_session=session(found, limit=0, traces=[trace]))
 
 
-def _startup(started: Callable[[], None]) -> Callable[..., Any]:
-    async def startup(**_: Any) -> None:
-        started()
-
-    return startup
-
-
 def _settings(collections: Sequence[Collection], silence: float) -> kopf.OperatorSettings:
     import kopf
 
@@ -127,9 +122,27 @@ def _settings(collections: Sequence[Collection], silence: float) -> kopf.Operato
     settings.watching.inactivity_timeout = silence
     settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 5]
     settings.networking.request_timeout = 60
+    settings.persistence.diffbase_storage = _nothing_stored()
     # A worker per object lives as long as this after its last event, and holds memory meanwhile.
     settings.queueing.idle_timeout = 0.2
     for collection in collections:
         if collection.selector:
             settings.watching.label_selectors[collection.path] = collection.selector
     return settings
+
+
+def _nothing_stored() -> kopf.DiffBaseStorage:
+    """kopf compares every event with what it stored of the object before; we compare with the plan, and store nothing."""
+    import kopf
+
+    class Nothing(kopf.DiffBaseStorage):
+        def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+            return {}
+
+        def fetch(self, *, body: Any) -> Any:
+            return None
+
+        def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+            pass
+
+    return Nothing()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaos_cli.commands.ps import ref_of
+from kaos_cli.completion import served
 from kaos_cli.errors import NotFoundError, UsageError
 from kaos_cli.inputs import Welcome, read
 from kaos_cli.names import resource_name
@@ -28,7 +29,10 @@ def down(
     named: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE|DIR|NAME]...", help="What to stop; everything when nothing is named.", show_default=False
+            metavar="[FILE|DIR|NAME]...",
+            help="What to stop; everything when nothing is named.",
+            show_default=False,
+            autocompletion=served,
         ),
     ] = None,
     file: Files = None,

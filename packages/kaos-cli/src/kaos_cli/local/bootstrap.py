@@ -78,10 +78,10 @@ class Bootstrap:
         """Start it if there is none, with these fork parents to begin with; it is not waited for."""
         if is_alive(self._store) or (self._process is not None and self._process.poll() is None):
             return
-        from kaos_cli.local.launch import passed_on
+        from kaos_cli.local.launch import for_engines
 
         env = {
-            **passed_on(os.environ),
+            **for_engines(os.environ),
             **{name: value for name, value in os.environ.items() if name.startswith(_FOR_SUPERVISOR)},
         }
         log = self._store.root / "supervisor.log"

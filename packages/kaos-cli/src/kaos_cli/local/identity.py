@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 _LOGS = (f"{os.sep}log", f"{os.sep}supervisor.log")
+_OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"})
 _SAME_START = 0.05
 """Seconds; a start is known to a hundredth of one."""
 
@@ -127,7 +129,35 @@ def writing_below(root: Path, *, logs: tuple[str, ...] = _LOGS) -> list[Identity
 def end_writing_below(root: Path, grace: float) -> bool:
     """End the programs among them: SIGTERM, after `grace` seconds SIGKILL; whether there were any. It blocks."""
     # Not who writes to the supervisor's log: that may be a supervisor that is just being started.
-    left = found = writing_below(root, logs=_LOGS[:1])
+    return _end(writing_below(root, logs=_LOGS[:1]), grace)
+
+
+def end_listening_on(port: int, environment: str, since: float, grace: float) -> bool:
+    """End the programs that listen there, if they are ours: started since then, with exactly this environment.
+
+    It finds a daemon that has left its session and closed its log. `environment` is a `fingerprint_of` one; a user's
+    own program, started from a shell, has another. It blocks; whether there were any.
+    """
+    found = []
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port and connection.pid:
+                with contextlib.suppress(psutil.Error, OSError):
+                    process = psutil.Process(connection.pid)
+                    created = _created(process)
+                    if created >= since - _SAME_START and fingerprint_of(process.environ()) == environment:
+                        found.append(Identity(process.pid, created))
+    return _end(found, grace)
+
+
+def fingerprint_of(env: Mapping[str, str]) -> str:
+    """The same for the same environment, whatever shells add to it on the way."""
+    items = sorted((name, value) for name, value in env.items() if name not in _OF_SHELLS)
+    return hashlib.sha256(repr(items).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _end(left: list[Identity], grace: float) -> bool:
+    found = left
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
         deadline = time.monotonic() + seconds
         for identity in left:

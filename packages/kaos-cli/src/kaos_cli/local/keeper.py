@@ -90,7 +90,7 @@ class Keeper:
                 if await self._runs.collect():
                     # At once: nobody may read "Ready" while the next start waits for something.
                     self._publish()
-                self._read()
+                await self._read()
                 await self._step()
                 self._publish()
             except CommandError as error:
@@ -112,7 +112,7 @@ class Keeper:
 
     # The steps of `keep`.
 
-    def _read(self) -> None:
+    async def _read(self) -> None:
         """Look at the wish again when a file has changed. What cannot be read changes nothing."""
         now = signature(self._folder)
         if now == self._seen:
@@ -124,7 +124,10 @@ class Keeper:
         except KaosError as error:
             port, portless = 0, error
         self._seen = now
-        intent = read_intent(self.ref, world.store, world.registry, world.plugins, port=port, machine=world.machine)
+        # In a thread: a container engine may take its time to say whether it works.
+        intent = await asyncio.to_thread(
+            read_intent, self.ref, world.store, world.registry, world.plugins, port=port, machine=world.machine
+        )
         if intent is not None and intent.launch is not None and portless is not None:
             self._intent = replace(intent, launch=None)
             self._no_port(portless)
@@ -165,7 +168,7 @@ class Keeper:
 
     async def _start(self, launch: Launch, intent: Intent) -> None:
         try:
-            port = await self._runs.free_port(launch.port)
+            port = await self._runs.free_port(launch)
         except KaosError as error:
             self._no_port(error)
             return

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,11 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _PASSED_ON = frozenset(
     {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES, *map(str.upper, _PROXIES)}
 )
+_FOR_ENGINES = frozenset(
+    {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"}
+    | {"CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINER_SSHKEY", "XDG_RUNTIME_DIR"}
+)
+"""Where docker and podman find their daemon."""
 WAYS_OUT = (
     "or deploy it to a cluster (without --local), or choose a runtime that runs as a process (kaos system runtimes)"
 )
@@ -80,6 +86,11 @@ def passed_on(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name in _PASSED_ON or name.startswith("LC_")}
 
 
+def for_engines(env: Mapping[str, str]) -> dict[str, str]:
+    """Those, and what the client of a container engine needs beside them; none of it gets into a container."""
+    return passed_on(env) | {name: value for name, value in env.items() if name in _FOR_ENGINES}
+
+
 def prepare(
     ref: Ref,
     process: Process,
@@ -95,7 +106,7 @@ def prepare(
     """Fill in the process.
 
     `cwd` is the folder of the YAML file it came from, `folder` that of the resource in the store, `machine` what
-    `passed_on` gave, `engine` the docker or podman of this machine, which only containers need, and `python` what
+    `for_engines` gave, `engine` the docker or podman of this machine, which only containers need, and `python` what
     `{python}` stands for: that of the command which applied it.
 
     Raises:
@@ -107,14 +118,16 @@ def prepare(
     declared = _declared(ref, process, values)
     container = ""
     if process.image:
-        container = f"kaos-{ref.kind.lower()}-{ref.namespace}-{ref.name}"
+        # Of this store: two stores, or two users of one engine, may each have a server of that name.
+        mark = f"{zlib.crc32(str(folder).encode()):08x}"
+        container = f"kaos-{ref.kind.lower()}-{ref.namespace}-{ref.name}-{mark}"
         argv = _container_argv(ref, process, engine, container, port, places, declared)
         # The engine's client hands on what `--env NAME` names: nothing of it stands in arguments or files.
-        env = {**machine, **declared}
+        env = {**{name: value for name, value in declared.items() if not _is_for_client(name)}, **machine}
     else:
         declared = {name: str(places[value]) if value in places else value for name, value in declared.items()}
         argv = [part.replace("{python}", python).replace("{port}", str(port)) for part in process.argv]
-        env = {**machine, **declared}
+        env = {**passed_on(machine), **declared}
         _require(ref, process, argv, env)
     files = {place: process.files[path] for path, place in places.items()}
     digest = hashlib.sha256(
@@ -179,8 +192,8 @@ def _container_argv(
             reason="NoLocalRuntime",
         )
     argv = [engine, "run", "--rm", "--name", name, "-p", f"{HOST}:{port}:{process.port}"]
-    for variable in declared:
-        argv += ["--env", variable]
+    for variable, value in declared.items():
+        argv += ["--env", f"{variable}={value}" if _is_for_client(variable) else variable]
     for path, place in places.items():
         argv += ["-v", f"{place}:{path}:ro"]
     entrypoint = [part.replace("{port}", str(process.port)) for part in process.entrypoint]
@@ -188,3 +201,8 @@ def _container_argv(
         argv += ["--entrypoint", entrypoint[0]]
     args = [part.replace("{port}", str(process.port)) for part in process.argv]
     return [*argv, process.image, *entrypoint[1:], *args]
+
+
+def _is_for_client(variable: str) -> bool:
+    """One that the engine's client would itself obey: a container's PATH or HOME must not become the client's."""
+    return bool(for_engines({variable: ""})) or variable.startswith(("LD_", "XDG_"))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kaos_cli.local import log as logs
-from kaos_cli.local.identity import Identity, end_writing_below
+from kaos_cli.local.identity import Identity, end_listening_on, end_writing_below, fingerprint_of
 from kaos_cli.local.launch import Launch
 from kaos_cli.local.liveness import hung
 from kaos_cli.local.ports import is_free
@@ -40,6 +40,7 @@ class Running:
     protocol: str
     container: str
     health: str | None = None
+    environment: str = ""
 
 
 class Runs:
@@ -72,6 +73,8 @@ class Runs:
         self._log_start = 0
         self._previous_start = 0
         self._run: Run | None = None
+        # It outlives its engine's client, when that is killed.
+        self._container = ""
         self._watching: asyncio.Task[None] | None = None
         self._living: asyncio.Task[str] | None = None
         self._hung = ""
@@ -119,6 +122,7 @@ class Runs:
             return
         self._log_start, self._previous_start = int(record.get("logStart") or 0), int(record.get("previousStart") or 0)
         self.restarts = int(record.get("restarts") or 0)
+        self._container = running.container
         identity = Identity(running.pid, running.created)
         if identity.alive():
             self._went(adopt(identity), running)
@@ -162,12 +166,16 @@ class Runs:
                 protocol=protocol,
                 container=launch.container,
                 health=launch.health,
+                environment=fingerprint_of(launch.env),
             ),
         )
 
-    async def free_port(self, port: int) -> int:
+    async def free_port(self, launch: Launch) -> int:
         """Its own port if that becomes free in a moment, else another. Raises KaosError: none is free."""
-        await _becomes_free(port)
+        # Also one that no record knows: the supervisor was killed between a start and the note about it.
+        self._container = launch.container or self._container
+        await self._remove_container()
+        await _becomes_free(launch.port)
         return self._world.ports.choose(self._ref)
 
     def move(self, port: int, other: int) -> None:
@@ -203,10 +211,7 @@ class Runs:
         self._unwatch()
         if run is not None and run.identity is not None:
             await run.identity.stop(self._world.settings.stop_grace)
-        if running is not None and running.container:
-            from kaos_cli.tools import remove_container
-
-            await asyncio.to_thread(remove_container, running.container)
+        await self._remove_container()
         if running is not None and not running.container and not is_free(running.port):
             await self._end_left()
         # Not earlier: who interrupts this can call it again.
@@ -237,11 +242,10 @@ class Runs:
         if run.identity is not None:
             run.identity.kill_group()
         await self._end_left()
+        await self._remove_container()
         running = self.running
-        # A container engine frees the port of one that served a moment later.
-        engine_busy = running is not None and bool(running.container) and self.sight.ready
-        # Who was killed with the group may hold it for a moment too.
-        lost_port = running is not None and not engine_busy and not await _becomes_free(running.port)
+        # A container engine, or one that was killed with the group, may hold it for a moment.
+        lost_port = running is not None and not await _becomes_free(running.port)
         self._unwatch()
         self._run = self.running = None
         if time.monotonic() - self._started >= self._world.settings.backoff_reset:
@@ -256,8 +260,18 @@ class Runs:
         return True
 
     async def _end_left(self) -> None:
-        """End what the program left behind in sessions of its own; it writes to the same log."""
-        await asyncio.to_thread(end_writing_below, self._folder, self._world.settings.stop_grace)
+        """End what the program left behind in sessions of its own: it writes to the same log, or holds its port."""
+        grace, running = self._world.settings.stop_grace, self.running
+        await asyncio.to_thread(end_writing_below, self._folder, grace)
+        if running is not None and not running.container and not is_free(running.port):
+            await asyncio.to_thread(end_listening_on, running.port, running.environment, running.created, grace)
+
+    async def _remove_container(self) -> None:
+        if self._container:
+            from kaos_cli.tools import remove_container
+
+            await asyncio.to_thread(remove_container, self._container)
+            self._container = ""
 
     def _back_off(self) -> None:
         settings = self._world.settings
@@ -270,6 +284,7 @@ class Runs:
     def _went(self, run: Run, running: Running) -> None:
         """A program runs: remember and watch it."""
         self._run, self.running = run, running
+        self._container = running.container
         self.digest, self.generation = running.digest, running.generation
         run.exited.add_done_callback(lambda _: self._wake())
         self.sight = Sight()

@@ -24,7 +24,7 @@ from kaos_cli.local.fingerprint import fingerprint
 from kaos_cli.local.forks import ForkParents
 from kaos_cli.local.identity import writing_below
 from kaos_cli.local.keeper import Keeper
-from kaos_cli.local.launch import passed_on
+from kaos_cli.local.launch import for_engines
 from kaos_cli.local.ports import HOST, Ports
 from kaos_cli.local.settings import Settings
 from kaos_cli.local.store import Store
@@ -43,7 +43,7 @@ class Supervisor:
 
     def __init__(self, store: Store, settings: Settings, forks: ForkParents) -> None:
         plugins = Plugins.installed()
-        machine = passed_on(os.environ)
+        machine = for_engines(os.environ)
         self._store = store
         self._settings = settings
         self._world = World(

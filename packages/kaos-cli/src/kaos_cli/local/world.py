@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class World:
     """The store and its lock, the settings, what is installed, the ports, the fork parents, the one watcher.
 
-    `machine` is what `launch.passed_on` gave, `session` is another word for each supervisor.
+    `machine` is what `launch.for_engines` gave, `session` is another word for each supervisor.
     """
 
     store: Store

@@ -70,6 +70,9 @@ def daemonize(marker: str) -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
+    if "SILENT" in os.environ:
+        for number in (0, 1, 2):
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
     server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
     with open(marker, "a", encoding="ascii") as file:
         file.write(f"{os.getpid()} {sys.argv[1]}\n")

@@ -28,7 +28,7 @@ def resolve_agent(agent: Agent, context: Context) -> Resolved:
     if model:
         resolved.details["model"] = model
     program = Program(image=context.settings.agent_image, health="/health", ready="/ready", path="")
-    program.set_env(environment(agent, model, context))
+    program.set_env(environment(agent, model, _peers(spec, context, resolved), context))
     program.set_env(telemetry_env(spec, meta.name, meta.namespace, context.settings, resolved.problems))
     resolved.program = program
     return resolved
@@ -94,6 +94,21 @@ def _model(spec: AgentSpec, context: Context, resolved: Resolved) -> str:
         resolved.problems.append(Problem("InvalidParams", message, "spec.model", hint=hint))
         return ""
     return spec.model
+
+
+def _peers(spec: AgentSpec, context: Context, resolved: Resolved) -> list[str]:
+    """The agents it may call, less those that want no calls; one that is not there yet may still come."""
+    wanted = list(dict.fromkeys(spec.agent_network.access)) if spec.agent_network else []
+    peers = []
+    for name in wanted:
+        document = (context.related.get("Agent", name) if context.related else None) or {}
+        network = (document.get("spec") or {}).get("agentNetwork") or {}
+        if network.get("expose", True):
+            peers.append(name)
+            continue
+        message = f"Agent {name} takes no calls (agentNetwork.expose is false)"
+        resolved.problems.append(Problem("PeerNotExposed", message, "spec.agentNetwork.access", "warning"))
+    return peers
 
 
 KIND = Kind(

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from kaos_core.runtime import Runtime
 
 
-def environment(agent: Agent, model: str, context: Context) -> list[Env]:
+def environment(agent: Agent, model: str, peers: list[str], context: Context) -> list[Env]:
     """Every variable that the agent server reads, each once.
 
     Lists are `a,b`. A header's number is its place in `MCP_SERVER_<NAME>_HEADERS`, which lists the names.
     """
     spec, config = agent.spec, agent.spec.config
-    peers = spec.agent_network.access if spec.agent_network else []
     entries = [
         _text("AGENT_NAME", agent.metadata.name),
         _text("AGENT_DESCRIPTION", (config and config.description) or ""),

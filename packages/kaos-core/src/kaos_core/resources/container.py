@@ -110,12 +110,27 @@ class ObjectRef(Model):
 class EnvFrom(Model):
     """Every key of a Secret or a ConfigMap as a variable."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "!has(self.prefix) || !self.prefix.startsWith('KAOS_')", "message": _RESERVED},
+            ]
+        }
+    )
+
     prefix: Annotated[str, Field(max_length=253)] | None = None
     """Put before each key."""
     secret_ref: ObjectRef | None = None
     """All keys of this Secret."""
     config_map_ref: ObjectRef | None = None
     """All keys of this ConfigMap."""
+
+    @field_validator("prefix")
+    @classmethod
+    def _not_reserved(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("KAOS_"):
+            raise ValueError(f"{_RESERVED}, found the prefix {value}")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvFrom:

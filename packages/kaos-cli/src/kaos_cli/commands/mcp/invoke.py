@@ -10,6 +10,7 @@ import typer
 from kaos_cli.commands.mcp.arguments import from_json, pairs, typed
 from kaos_cli.commands.mcp.session import converse
 from kaos_cli.commands.mcp.signature import WRAP
+from kaos_cli.completion import tools
 from kaos_cli.errors import ToolFailedError, UsageError
 from kaos_cli.names import resource_name
 from kaos_cli.options import ONE_MINUTE, Local, Name, Namespace, Timeout
@@ -26,7 +27,12 @@ def invoke(
     name: Name,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TOOL] [NAME=VALUE]...", help="The tool and its arguments.", show_default=False),
+        typer.Argument(
+            metavar="[TOOL] [NAME=VALUE]...",
+            help="The tool and its arguments.",
+            show_default=False,
+            autocompletion=tools,
+        ),
     ] = None,
     tool: Annotated[str | None, typer.Option("--tool", metavar="TOOL", help="The tool.")] = None,
     args: Annotated[
