@@ -287,3 +287,32 @@ def test_a_killed_node_leaves_no_process_and_no_folder(
         holder.send_signal(signal.SIGKILL)
     eventually(lambda: not psutil.pid_exists(int(pid)))
     eventually(lambda: not Path(folder).exists())
+
+
+def test_a_program_that_no_longer_answers_is_restarted(
+    control_plane: ControlPlane, namespace: str, apply: Any, eventually: Eventually
+):
+    from controlplane.node import FakeNode
+    from kaos_cli.local.settings import Settings
+
+    quick = Settings(probe_interval=0.2, probe_timeout=0.5, live_interval=0.2, live_timeout=0.5, stop_grace=0.5)
+    with FakeNode(control_plane, [namespace], settings=quick) as node:
+        apply("calc", RAW)
+        eventually(lambda: apply.available("calc"))
+        (pid,) = node.pids(namespace, "mcpserver-calc")
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: apply.condition("calc", "Available")[0] == "False")
+        eventually(lambda: apply.container().get("restartCount") == 1 and apply.available("calc"))
+        assert apply.container()["lastState"]["terminated"]["exitCode"] == 137
+
+
+def test_a_rollout_that_does_not_go_on_has_failed(node: FakeNode, apply: Any, eventually: Eventually):
+    apply("own", {"runtime": "custom", "container": {"image": "registry.example/tools:1"}})
+    deadline = '{"spec": {"progressDeadlineSeconds": 1}}'
+    patched = apply.plane.kubectl("patch", "deployment", "mcpserver-own", "-n", apply.namespace, "-p", deadline)
+    assert patched.returncode == 0, patched.stderr
+    status, reason, message = eventually(
+        lambda: (found := apply.condition("own", "Progressing"))[0] == "False" and found
+    )
+    assert reason == "ProgressDeadlineExceeded"
+    assert message.endswith("has timed out progressing.")

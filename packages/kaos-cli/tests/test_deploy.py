@@ -164,3 +164,14 @@ def test_a_deployment_prints_the_texts_of_the_proposal(kaos: Kaos) -> None:
     assert done.stdout == 'mcpserver.kaos.tools "calculator" deleted\n'
     done = kaos("mcp", "delete", "calculator", "-n", "agents", env=env)
     assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["bare code", "under code:"])
+def test_code_that_does_not_compile_is_told_with_its_own_line_of_the_file(kaos: Kaos, nested: bool) -> None:
+    code = "def f():\n    return 1\ndef g(:\n    pass\n"
+    params = "# Tools\ncode: |\n" + textwrap.indent(code, "  ") if nested else code
+    head = "apiVersion: kaos.tools/v1alpha1\nkind: MCPServer\nmetadata: {name: bad}\nspec:\n  runtime: rawpython\n"
+    text = f"{head}  params: |\n{textwrap.indent(params, '    ')}"
+    kaos.file("bad.yaml", text)
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if "def g(:" in line)
+    assert f"warning: bad.yaml:{line}: spec.params: line 3: " in kaos("mcp", "deploy", "-f", "bad.yaml", "--dry-run").stderr

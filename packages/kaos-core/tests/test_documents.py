@@ -130,3 +130,13 @@ def test_one_document_means_one():
     with pytest.raises(DocumentError, match="2 documents where one belongs") as refused:
         load_one("a: 1\n---\nb: 2")
     assert refused.value.line == 3
+
+
+def test_a_line_within_a_block_is_a_line_of_the_file():
+    text = "a:\n  # why\n  code: |\n\n    one\n    two\n  folded: >\n    one\n  plain: one\n"
+    (document,) = load_all(text)
+    assert text.splitlines()[document.line_of(("a", "code"), within=3) - 1].strip() == "two"
+    assert document.line_of(("a", "code")) == 3
+    # Elsewhere lines of the text are not lines of the file.
+    assert document.line_of(("a", "folded"), within=1) == 7
+    assert document.line_of(("a", "plain"), within=1) == 9

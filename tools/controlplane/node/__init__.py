@@ -38,7 +38,8 @@ class FakeNode:
     """Runs in a thread of its own from `start` to `stop`, or as a context manager.
 
     One process stands for all pods of a template. `settings` are the local target's; the defaults are shorter.
-    `folder` has the logs; it is gone after `stop`. Without `namespaces` it is responsible for all; with some, others can be added.
+    `folder` has the logs; it is gone after `stop`. Without `namespaces` it is responsible for all; with some, others
+    can be added.
     """
 
     def __init__(

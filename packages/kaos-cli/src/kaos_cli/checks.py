@@ -72,7 +72,7 @@ def remark(target: Target, given: Iterable[Given]) -> None:
 
 def _line(item: Given, problem: Problem) -> str:
     # Who typed flags knows no paths.
-    return f"{item.place(_parts(problem.path))}: {problem}" if item.file else problem.message
+    return f"{item.place(_parts(problem.path), problem.line)}: {problem}" if item.file else problem.message
 
 
 def _parts(path: str) -> tuple[str | int, ...]:

@@ -42,9 +42,9 @@ class Given:
         """Whether it is one of our kinds; else it is a Secret or ConfigMap beside one."""
         return (self.source.document["apiVersion"], self.source.document["kind"]) not in _COMPANIONS
 
-    def place(self, path: tuple[str | int, ...] = ()) -> str:
-        """Where a field stands: `calc.yaml:12`."""
-        return f"{self.file}:{self.document.line_of(path)}"
+    def place(self, path: tuple[str | int, ...] = (), within: int = 0) -> str:
+        """Where a field stands, or a line within its text: `calc.yaml:12`."""
+        return f"{self.file}:{self.document.line_of(path, within)}"
 
 
 @dataclass(frozen=True)

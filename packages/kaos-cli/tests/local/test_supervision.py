@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -279,12 +280,19 @@ def test_a_daemon_that_keeps_the_port_and_closes_its_output_is_ended_too(local, 
     marker = tmp_path / "daemons"
     local.apply(local.plain("one", env={"DAEMON": str(marker), "SILENT": "1"}))
 
-    local.until(lambda: len(marker.read_text().splitlines()) >= 3)
-    pairs = [line.split() for line in marker.read_text().splitlines()]
-    assert len({port for _, port in pairs}) == 1
+    def daemons():
+        return [tuple(map(int, line.split())) for line in marker.read_text().splitlines()]
 
-    local.target.down_everything()
-    assert not [pid for pid, _ in map(str.split, marker.read_text().splitlines()) if local.alive(int(pid))]
+    try:
+        local.until(lambda: len(daemons()) >= 3)
+        assert len({port for _, port in daemons()}) == 1
+
+        local.target.down_everything()
+        assert not [pid for pid, _ in daemons() if local.alive(pid)]
+    finally:
+        for pid, _ in daemons():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_program_of_the_users_own_on_the_port_of_a_server_is_left_alone(local):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -55,14 +55,23 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class Document:
-    """One document: `value` is plain data, `lines` says on which line (from 1) a path's key or item stands."""
+    """One document: `value` is plain data, `lines` says on which line (from 1) a path's key or item stands.
+
+    `blocks` says on which line the text of a block (`params: |`) begins.
+    """
 
     value: Any
     line: int = 1
     lines: dict[Path, int] = field(default_factory=dict)
+    blocks: dict[Path, int] = field(default_factory=dict)
 
-    def line_of(self, path: Path) -> int:
-        """The line of `path`, or of the nearest parent that stands in the text."""
+    def line_of(self, path: Path, within: int = 0) -> int:
+        """The line of `path`, or of the nearest parent that stands in the text.
+
+        With `within` the line of that line (from 1) of its text, where that is a block.
+        """
+        if within and path in self.blocks:
+            return self.blocks[path] + within - 1
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, self.line)
@@ -85,10 +94,10 @@ def load_all(text: str) -> list[Document]:
         while loader.check_node():
             node = loader.get_node()
             _refuse_unsafe(node)
-            lines: dict[Path, int] = {}
-            value = _construct(loader, node, (), lines)
+            document = Document(None, node.start_mark.line + 1)
+            value = _construct(loader, node, (), document)
             if value is not None:
-                documents.append(Document(value, node.start_mark.line + 1, lines))
+                documents.append(replace(document, value=value))
     except yaml.YAMLError as error:
         raise _syntax_error(error) from None
     except (ValueError, UnicodeError) as error:
@@ -107,10 +116,16 @@ def load_one(text: str) -> Any:
     Raises:
         DocumentError: it is not YAML, or there is more than one. UnsafeDocumentError: it is, and is refused.
     """
+    document = load_one_document(text)
+    return document.value if document else None
+
+
+def load_one_document(text: str) -> Document | None:
+    """The same with its lines."""
     documents = load_all(text)
     if len(documents) > 1:
         raise DocumentError(f"{len(documents)} documents where one belongs", line=documents[1].line)
-    return documents[0].value if documents else None
+    return documents[0] if documents else None
 
 
 def _syntax_error(error: yaml.YAMLError) -> DocumentError:
@@ -172,11 +187,13 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
         yield from node.value
 
 
-def _construct(loader: Any, node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
-    lines.setdefault(path, node.start_mark.line + 1)
+def _construct(loader: Any, node: yaml.Node, path: Path, places: Document) -> Any:
+    places.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(loader, item, (*path, index), lines) for index, item in enumerate(node.value)]
+        return [_construct(loader, item, (*path, index), places) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            places.blocks[path] = node.start_mark.line + 2
         return loader.construct_object(node, deep=True)
     mapping: dict[str, Any] = {}
     merged: dict[str, Any] = {}
@@ -185,7 +202,7 @@ def _construct(loader: Any, node: yaml.Node, path: Path, lines: dict[Path, int])
         if key_node.tag == _TAG + "merge":
             parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
             for part in parts:
-                inherited = _construct(loader, part, path, {})
+                inherited = _construct(loader, part, path, Document(None))
                 if not isinstance(inherited, dict):
                     raise DocumentError(f"line {line}: << takes a mapping", line=line)
                 merged = {**inherited, **merged}
@@ -196,8 +213,8 @@ def _construct(loader: Any, node: yaml.Node, path: Path, lines: dict[Path, int])
             raise UnsafeDocumentError(f"line {line}: {shown} is not text; put it in quotes", line=line)
         if key in mapping:
             raise UnsafeDocumentError(f"line {line}: the key {_short(key)} stands twice", line=line)
-        lines[(*path, key)] = line
-        mapping[key] = _construct(loader, value_node, (*path, key), lines)
+        places.lines[(*path, key)] = line
+        mapping[key] = _construct(loader, value_node, (*path, key), places)
     return {**merged, **mapping}
 
 

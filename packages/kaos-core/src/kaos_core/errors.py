@@ -83,7 +83,8 @@ class Problem:
     """One thing wrong with a resource.
 
     `reason` is from the closed list in `kaos_core.conditions`. An error stops the plan of that resource and its
-    condition turns False; a warning is told to the user and stops nothing.
+    condition turns False; a warning is told to the user and stops nothing. `line` counts within the text of the field
+    (code, mostly), from 1; 0 when it is about the field as a whole.
     """
 
     reason: str
@@ -91,6 +92,7 @@ class Problem:
     path: str = ""
     severity: Literal["error", "warning"] = "error"
     hint: str = ""
+    line: int = 0
 
     def __str__(self) -> str:
         """One line: `path: message`."""

@@ -8,7 +8,12 @@ import sys
 from datetime import UTC, datetime
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
-_QUIET = {"kopf": logging.WARNING, "kopf.objects": logging.WARNING, "aiohttp": logging.WARNING}
+_QUIET = {
+    "kopf": logging.WARNING,
+    "kopf.objects": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,
+    "aiohttp": logging.WARNING,
+}
 
 
 class _Json(logging.Formatter):

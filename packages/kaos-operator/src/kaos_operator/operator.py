@@ -64,7 +64,7 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(environment.retry_first, environment.retry_limit)
         self.overlays = Overlays(plugins)
         self.metrics = Metrics(_Live(self.cache))
-        self.streams = Streams(self._relisted)
+        self.streams = Streams(lambda path: self._loop.call_soon_threadsafe(self._relisted, path))
         self.api = Api(self._connect, environment.request_timeout)
         self.prober = Prober(
             environment.probe_url,
@@ -101,9 +101,11 @@ class Operator:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT: the keys in work are finished, the Lease is given back (F48)."""
         environment = self.environment
+        self._loop = asyncio.get_running_loop()
         web = Web(healthy=self._healthy, ready=self._ready, metrics=self._metrics)
         self.port = await web.start(environment.http_host, environment.http_port)
-        self._take_signals()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
         await self._begin()
         own = [self._tend(), self._publishing(), self._watch_children(), self._watch_registry()]
         if environment.leader_election:
@@ -145,11 +147,6 @@ class Operator:
         for config_map in await self.api.objects("v1", "ConfigMap", namespace):
             self.overlays.see(config_map)
         self._registry_changed(set())
-
-    def _take_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
 
     async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
         """Let the keys in work be finished, for ten seconds at most."""
@@ -280,7 +277,6 @@ class Operator:
                     namespaces=namespaces,
                     silence=self.environment.stream_silence,
                     trace=self.streams.trace(),
-                    started=self._take_signals,
                 )
                 error = "kopf ended"
             except Exception as problem:  # kopf raises whatever went wrong in any of its tasks

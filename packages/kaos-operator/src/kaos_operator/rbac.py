@@ -65,7 +65,9 @@ def manifests(
     if not namespaces:
         cluster = [*rules, _rule("", ["namespaces"], _READ)]
         made.append({**_object(f"{_RBAC}/v1", "ClusterRole", account), "rules": cluster})
-        made.append({**_object(f"{_RBAC}/v1", "ClusterRoleBinding", account), **_to("ClusterRole", account, account, namespace)})
+        made.append(
+            {**_object(f"{_RBAC}/v1", "ClusterRoleBinding", account), **_to("ClusterRole", account, account, namespace)}
+        )
     for served in namespaces:
         made += _role(account, served, rules, account, namespace)
     return made

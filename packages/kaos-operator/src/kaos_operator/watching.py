@@ -2,12 +2,15 @@
 
 Every object is seen by an *index* handler: kopf calls the event handlers only after all collections have been listed
 and indexed, so the first event says that the cache is complete. Nothing is ever written by kopf: no finalizers, no
-annotations, no events.
+annotations, no events. It has a thread and a loop of its own: when it ends, it cancels every task of its loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 CHILDREN = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"
 CHUNK = 500
+_FAREWELL = 5.0
+"""Seconds that kopf has to close its connections."""
 
 
 @dataclass(frozen=True)
@@ -59,29 +64,71 @@ async def watch(
     namespaces: Sequence[str],
     silence: float,
     trace: aiohttp.TraceConfig,
-    started: Callable[[], None],
 ) -> None:
-    """Watch until cancelled; an empty list of namespaces watches the whole cluster.
+    """Watch until cancelled; an empty list of namespaces watches the whole cluster. The sink is called in this loop.
 
     Raises:
         Exception: whatever ends kopf; the caller starts it again.
     """
     import kopf
 
+    loop = asyncio.get_running_loop()
     registry = kopf.OperatorRegistry()
     _login(registry, trace)
     for collection in collections:
-        _handlers(registry, collection, sink)
-    tasks = await kopf.spawn_tasks(
-        registry=registry,
-        settings=_settings(collections, silence),
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        standalone=True,
-    )
-    # It has taken the signals by now; its owner may take them back.
-    started()
-    await kopf.run_tasks(tasks)
+        _handlers(registry, collection, _Across(loop, sink))
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            kopf.run(
+                registry=registry,
+                settings=_settings(collections, silence),
+                clusterwide=not namespaces,
+                namespaces=list(namespaces),
+                standalone=True,
+                stop_flag=stop,
+            )
+        except BaseException as problem:  # noqa: BLE001  # the loop that waits for it is told
+            error = problem
+        with contextlib.suppress(RuntimeError):  # that loop has ended first
+            loop.call_soon_threadsafe(_end, ended, error)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        await asyncio.shield(ended)
+    finally:
+        stop.set()
+        if not ended.done():
+            await asyncio.wait([ended], timeout=_FAREWELL)
+
+
+def _end(ended: asyncio.Future[None], error: BaseException | None) -> None:
+    if ended.cancelled():
+        return
+    if error is None or not isinstance(error, Exception):
+        ended.set_result(None)
+    else:
+        ended.set_exception(error)
+
+
+class _Across:
+    """A sink in another thread's loop; calls stay in their order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
+        self._call = loop.call_soon_threadsafe
+        self._sink = sink
+
+    def see(self, obj: Object) -> None:
+        self._call(self._sink.see, obj)
+
+    def lose(self, obj: Object) -> None:
+        self._call(self._sink.lose, obj)
+
+    def listed(self) -> None:
+        self._call(self._sink.listed)
 
 
 def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:

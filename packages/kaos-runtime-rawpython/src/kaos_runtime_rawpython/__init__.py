@@ -75,5 +75,6 @@ def _code_problems(params: str) -> list[Problem]:
     except SourceError as error:
         if error.reason == "InvalidParams":
             return [Problem(error.reason, error.message, "spec.params")]
-        return [Problem(error.reason, error.message, "spec.params", "warning", "the server will refuse this code")]
+        hint = "the server will refuse this code"
+        return [Problem(error.reason, error.message, "spec.params", "warning", hint, line=error.line)]
     return []

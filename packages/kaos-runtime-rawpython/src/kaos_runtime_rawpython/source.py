@@ -10,7 +10,7 @@ import re
 import warnings
 from typing import Literal
 
-from kaos_core.documents import load_one
+from kaos_core.documents import Document, load_one_document
 from kaos_core.errors import DocumentError, UnsafeDocumentError
 
 FILENAME = "<kaos_tools>"
@@ -30,10 +30,12 @@ class SourceError(Exception):
     Attributes:
         reason: `InvalidParams` (not the accepted form) or `InvalidCode` (Python that does not compile).
         message: one line of at most 200 characters; the code itself is not repeated in it.
+        line: of the params where that is; the message counts the lines of the code. 0 when unknown.
     """
 
-    def __init__(self, reason: Literal["InvalidParams", "InvalidCode"], message: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: Literal["InvalidParams", "InvalidCode"], message: str, line: int = 0) -> None:
+        self.line = line
+        self.reason: Literal["InvalidParams", "InvalidCode"] = reason
         self.message = one_line(message)
         super().__init__(f"{reason}: {self.message}")
 
@@ -62,18 +64,23 @@ def tools_source(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise SourceError("InvalidParams", "params hold half a surrogate pair; save the text as UTF-8")
 
-    document: object = None
+    place: Document | None = None
     yaml_error: DocumentError | None = None
     try:
-        document = load_one(text)
+        place = load_one_document(text)
     except DocumentError as error:
         yaml_error = error
+    document: object = place.value if place else None
 
     if isinstance(document, dict) and isinstance(document.get("code"), str):
         others = sorted(str(key) for key in document if key != "code")
         if others:
             raise SourceError("InvalidParams", f"unknown key {_names(others[:1])} beside `code`; {ACCEPTED}")
-        return _compiled(document["code"])[0]
+        try:
+            return _compiled(document["code"])[0]
+        except SourceError as error:
+            line = place.line_of(("code",), within=error.line) if place else 0
+            raise SourceError(error.reason, error.message, line) from None
 
     refused = isinstance(yaml_error, UnsafeDocumentError)
     try:
@@ -101,9 +108,10 @@ def _compiled(code: str) -> tuple[str, bool]:
             tree = ast.parse(code, FILENAME)
             compile(tree, FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise SourceError("InvalidCode", f"line {error.lineno or 1}: {error.msg}") from None
+        line = error.lineno or 1
+        raise SourceError("InvalidCode", f"line {line}: {error.msg}", line) from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise SourceError("InvalidCode", f"line 1: {str(error) or type(error).__name__}") from None
+        raise SourceError("InvalidCode", f"line 1: {str(error) or type(error).__name__}", 1) from None
     return code, any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in tree.body)
 
 

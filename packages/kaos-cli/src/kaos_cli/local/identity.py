@@ -141,7 +141,8 @@ def end_listening_on(port: int, environment: str, since: float, grace: float) ->
     found = []
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
                 with contextlib.suppress(psutil.Error, OSError):
                     process = psutil.Process(connection.pid)
                     created = _created(process)

@@ -52,7 +52,10 @@ def lose_port(marker: str) -> None:
             if len(file.read().split()) >= int(os.environ.get("LOSE_TIMES", "1")):
                 return
     argv = [sys.executable, "-c", STRANGER, sys.argv[1]]
-    stranger = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    env = {**os.environ, "USER": "somebody"}  # as from a shell
+    stranger = subprocess.Popen(
+        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     assert stranger.stdout is not None
     stranger.stdout.readline()
     with open(marker, "a", encoding="ascii") as file:
