@@ -302,6 +302,8 @@ def test_a_program_that_no_longer_answers_is_restarted(
         (pid,) = node.pids(namespace, "mcpserver-calc")
         os.kill(pid, signal.SIGSTOP)
         eventually(lambda: apply.condition("calc", "Available")[0] == "False")
+        # It is no rollout that goes wrong.
+        assert apply.condition("calc", "Progressing")[1] == "NewReplicaSetAvailable"
         eventually(lambda: apply.container().get("restartCount") == 1 and apply.available("calc"))
         assert apply.container()["lastState"]["terminated"]["exitCode"] == 137
 
@@ -311,8 +313,6 @@ def test_a_rollout_that_does_not_go_on_has_failed(node: FakeNode, apply: Any, ev
     deadline = '{"spec": {"progressDeadlineSeconds": 1}}'
     patched = apply.plane.kubectl("patch", "deployment", "mcpserver-own", "-n", apply.namespace, "-p", deadline)
     assert patched.returncode == 0, patched.stderr
-    status, reason, message = eventually(
-        lambda: (found := apply.condition("own", "Progressing"))[0] == "False" and found
-    )
+    _, reason, message = eventually(lambda: (found := apply.condition("own", "Progressing"))[0] == "False" and found)
     assert reason == "ProgressDeadlineExceeded"
     assert message.endswith("has timed out progressing.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,4 +175,5 @@ def test_code_that_does_not_compile_is_told_with_its_own_line_of_the_file(kaos: 
     text = f"{head}  params: |\n{textwrap.indent(params, '    ')}"
     kaos.file("bad.yaml", text)
     line = next(number for number, line in enumerate(text.splitlines(), 1) if "def g(:" in line)
-    assert f"warning: bad.yaml:{line}: spec.params: line 3: " in kaos("mcp", "deploy", "-f", "bad.yaml", "--dry-run").stderr
+    done = kaos("mcp", "deploy", "-f", "bad.yaml", "--dry-run")
+    assert f"warning: bad.yaml:{line}: spec.params: line 3: " in done.stderr

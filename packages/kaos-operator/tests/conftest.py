@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from controlplane.node import FakeNode
     from controlplane.operators import OperatorProcess
     from controlplane.server import ControlPlane
@@ -45,7 +47,8 @@ class World:
     def server(name: str, *, kind: str = "MCPServer", **spec: Any) -> Document:
         """An MCPServer of the runtime rawpython, unless the spec says otherwise."""
         if kind == "MCPServer":
-            spec = {"runtime": "rawpython", **({} if {"params", "paramsFrom"} & spec.keys() else {"params": ADD}), **spec}
+            code = {} if {"params", "paramsFrom"} & spec.keys() else {"params": ADD}
+            spec = {"runtime": "rawpython", **code, **spec}
         return {"apiVersion": "kaos.tools/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
     def path(self, kind: str, name: str = "") -> str:
@@ -157,6 +160,18 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def scope(home: str) -> list[str]:
+    """The namespaces that a module's operator serves; empty for the whole cluster. Modules override it."""
+    return [home]
+
+
+@pytest.fixture(scope="module")
+def login() -> Path | None:
+    """Another way of a module's operator to the API server, such as a fault proxy's."""
+    return None
+
+
+@pytest.fixture(scope="module")
 def module_node(idle_node: FakeNode, home: str) -> Iterator[FakeNode]:
     """A node that runs what is deployed in the module's namespace."""
     idle_node.add(home)
@@ -165,18 +180,18 @@ def module_node(idle_node: FakeNode, home: str) -> Iterator[FakeNode]:
 
 
 @pytest.fixture(scope="module")
-def world(control_plane: ControlPlane, home: str, settings: dict[str, str]) -> Iterator[World]:
+def world(
+    control_plane: ControlPlane, home: str, scope: list[str], settings: dict[str, str], login: Path | None
+) -> Iterator[World]:
     """The module's namespace with an operator, without a node."""
     from controlplane.operators import OperatorProcess
 
-    with OperatorProcess(control_plane, home, [home], settings) as operator:
+    with OperatorProcess(control_plane, home, scope, settings, login) as operator:
         yield World(control_plane, home, operator)
 
 
 @pytest.fixture(scope="module")
-def served(
-    control_plane: ControlPlane, home: str, settings: dict[str, str], module_node: FakeNode
-) -> Iterator[World]:
+def served(control_plane: ControlPlane, home: str, settings: dict[str, str], module_node: FakeNode) -> Iterator[World]:
     """The module's namespace with an operator and a node: programs really run."""
     from controlplane.operators import OperatorProcess
 

@@ -1,4 +1,4 @@
-"""An MCPServer becomes what its plan says, stays that, and is told truthfully; on a real API server with real programs."""
+"""An MCPServer becomes what its plan says, stays that, and is told truthfully; with real programs."""
 
 
 def test_a_server_becomes_ready_with_its_tools(served):

@@ -20,14 +20,15 @@ class Count:
 class Seen:
     """A Deployment's pods: of its present template, and of earlier ones.
 
-    `name` is the present ReplicaSet's, `refused` why no pod can be made, `late` that nothing has gone on for the
-    progress deadline.
+    `name` is the present ReplicaSet's, `refused` why no pod can be made, `complete` that all its pods were ready once,
+    `late` that nothing has gone on for the progress deadline.
     """
 
     name: str
     new: Count
     old: Count
     refused: str = ""
+    complete: bool = False
     late: bool = False
 
 
@@ -68,7 +69,7 @@ def deployment_status(deployment: Object, seen: Seen, time: str) -> Object:
     """The status as a merge patch: counts of zero are left out, as Kubernetes leaves them out."""
     spec, before = deployment["spec"], deployment.get("status") or {}
     desired, ready = wanted(spec), seen.new.ready + seen.old.ready
-    conditions = [_available(spec, ready), _progressing(desired, seen)]
+    conditions = [_available(spec, ready), _progressing(seen)]
     if seen.refused:
         conditions.append(("ReplicaFailure", "True", "FailedCreate", seen.refused))
     counts = {
@@ -93,9 +94,9 @@ def _available(spec: Object, ready: int) -> tuple[str, str, str, str]:
     return "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."
 
 
-def _progressing(desired: int, seen: Seen) -> tuple[str, str, str, str]:
+def _progressing(seen: Seen) -> tuple[str, str, str, str]:
     named = f'ReplicaSet "{seen.name}"'
-    if seen.new.pods == seen.new.ready == desired and not seen.old.pods:
+    if seen.complete:
         return "Progressing", "True", "NewReplicaSetAvailable", f"{named} has successfully progressed."
     if seen.late:
         return "Progressing", "False", "ProgressDeadlineExceeded", f"{named} has timed out progressing."

@@ -19,7 +19,7 @@ from controlplane.node.pods import replica_set, template_hash
 from controlplane.node.recipe import Recipes, main_container
 from controlplane.node.references import References
 from controlplane.node.replicas import Replicas
-from controlplane.node.rollout import Count, Seen, deployment_status, targets
+from controlplane.node.rollout import Count, Seen, deployment_status, targets, wanted
 from controlplane.node.state import now
 from kaos_cli.local.forks import ForkParents
 from kaos_cli.local.settings import Settings
@@ -56,6 +56,8 @@ class Workload:
         self._suspects: set[str] = set()
         self._began = False
         self._progress: tuple[object, float] = (None, 0.0)
+        # The template whose rollout was complete once: what its pods do later is no news of the rollout.
+        self._completed = ""
 
     def take(self, document: Object) -> None:
         """A newer version of it."""
@@ -135,7 +137,10 @@ class Workload:
         await self._forget(document)
         if self._counts(digest) != before:
             return 0.0
-        return RETRY if present.refused else self._until_deadline(document)
+        if present.refused:
+            return RETRY
+        # At the deadline once more; after it, and when all is done, only when something happens.
+        return self._left(document) or None if self._completed != digest else None
 
     def _counts(self, digest: str) -> tuple[Count, Count]:
         old = [one.count for other, one in self._sets.items() if other != digest]
@@ -155,11 +160,11 @@ class Workload:
         """The ReplicaSet for the present template, made if it is new, and what runs for it."""
         api = self._world.api
         revision = str(1 + max((_revision(one.document) for one in self._sets.values()), default=0))
-        wanted = replica_set(document, digest, 0)
-        found = await api.get(REPLICA_SETS, self.namespace, wanted["metadata"]["name"])
+        made = replica_set(document, digest, 0)
+        found = await api.get(REPLICA_SETS, self.namespace, made["metadata"]["name"])
         if found is None:
-            wanted["metadata"]["annotations"] = {REVISION: revision}
-            found = await api.create(REPLICA_SETS, self.namespace, wanted)
+            made["metadata"]["annotations"] = {REVISION: revision}
+            found = await api.create(REPLICA_SETS, self.namespace, made)
         annotated = {"metadata": {"annotations": {REVISION: revision}}}
         if (document["metadata"].get("annotations") or {}).get(REVISION) != revision:
             # As the real controller does it: by way of the status it makes no new generation.
@@ -202,18 +207,19 @@ class Workload:
         present = self._sets[digest]
         if self._progress[0] != (digest, new, old):
             self._progress = (digest, new, old), time.monotonic()
-        late = self._until_deadline(document) == 0.0
-        status = deployment_status(document, Seen(present.name, new, old, present.refused, late), now())
+        desired = wanted(document["spec"])
+        if new.pods == new.ready == desired and not old.pods:
+            self._completed = digest
+        complete = self._completed == digest and not old.pods
+        late = not complete and self._left(document) == 0
+        status = deployment_status(document, Seen(present.name, new, old, present.refused, complete, late), now())
         if _differs(document.get("status") or {}, status):
             written = await self._world.api.merge(DEPLOYMENTS, self.namespace, self.name, {"status": status}, "status")
             if self._document is document:
                 self._document = written
 
-    def _until_deadline(self, document: Object) -> float | None:
-        """Seconds until the rollout counts as failed; 0 when it does, None when it is complete."""
-        conditions = (document.get("status") or {}).get("conditions") or []
-        if any(one.get("reason") in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded") for one in conditions):
-            return None
+    def _left(self, document: Object) -> float:
+        """Seconds until a rollout that does not go on counts as failed."""
         allowed: int = document["spec"].get("progressDeadlineSeconds", _DEADLINE)
         return max(0.0, self._progress[1] + allowed - time.monotonic())
 

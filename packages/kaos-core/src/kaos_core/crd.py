@@ -41,6 +41,8 @@ _KEPT |= {
 }
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 _INT_OR_STRING: Schema = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+_OF_EITHER = ("description", "minimum", "maxLength", "pattern")
+"""What may stand beside a union of integer and string."""
 
 
 def crd(kind: Kind) -> Schema:
@@ -164,7 +166,6 @@ def _inlined(node: Schema, defs: dict[str, Schema], path: str) -> Schema:
         if len(alternatives) == 1:
             return _inlined({**alternatives[0], **node}, defs, path)
         if sorted(alternative.get("type", "") for alternative in alternatives) == ["integer", "string"]:
-            described = {key: node[key] for key in ("description",) if key in node}
-            return {**_INT_OR_STRING, **described}
+            return {**_INT_OR_STRING, **{key: node[key] for key in _OF_EITHER if key in node}}
         raise ValueError(f"{path}: a union that a CRD cannot say")
     return node

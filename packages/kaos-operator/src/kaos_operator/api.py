@@ -113,10 +113,9 @@ class Api:
 
     async def objects(self, api_version: str, kind: str, namespace: str) -> list[Object]:
         """All objects of a kind in one namespace; for small collections."""
-        answer = await self._request("GET", await self.path(api_version, kind, namespace))
-        if not isinstance(answer.get("items"), list):
-            raise ApiError(200, "NotAList", f"{kind} in {namespace}: the answer is no list")
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
+        path = await self.path(api_version, kind, namespace)
+        found = _items(await self._request("GET", path), path)
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in found]
 
     async def delete(self, obj: Mapping[str, Any], uid: str) -> None:
         """Delete the object with this uid, and what hangs on it; nothing happens when it is gone."""
@@ -136,9 +135,7 @@ class Api:
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         while True:
             answer = await self._request("GET", path, params=params, accept=accept)
-            if not isinstance(answer.get("items"), list):
-                raise ApiError(200, "NotAList", f"{path} is no list")
-            for item in answer["items"]:
+            for item in _items(answer, path):
                 meta = item["metadata"]
                 found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
             token = answer.get("metadata", {}).get("continue")
@@ -244,6 +241,22 @@ class Api:
             retry_after,
             tuple(str(cause.get("field", "")) for cause in details.get("causes") or []),
         )
+
+
+def _items(answer: Mapping[str, Any], path: str) -> list[Object]:
+    """Of a list; what is no list is no empty one (F18). An empty list of metadata has `items: null`."""
+    items = answer.get("items", "")
+    if not str(answer.get("kind", "")).endswith("List") or not isinstance(items, list | None):
+        raise ApiError(200, "NotAList", f"{path}: the answer is no list")
+    return items or []
+
+
+def _items(answer: Object, path: str) -> list[Object]:
+    """The items of a list; an empty one may say null. Whatever is no list is an error, never an empty one (F18, F19)."""
+    items = answer.get("items", ())
+    if not str(answer.get("kind", "")).endswith("List") or not isinstance(items, list | None):
+        raise ApiError(200, "NotAList", f"{path}: the answer is no list")
+    return items or []
 
 
 def _root(api_version: str) -> str:

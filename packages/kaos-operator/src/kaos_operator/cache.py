@@ -1,4 +1,4 @@
-"""The cache: what the watches have told, cut down to what a reconcile needs. No I/O; every change says whom it concerns.
+"""The cache: what the watches have told, cut down to what a reconcile needs. No I/O.
 
 A child's body is kept only until somebody has compared it with its manifest; afterwards its digest stands for it.
 """

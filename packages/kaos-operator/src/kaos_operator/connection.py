@@ -47,3 +47,11 @@ def session(found: Any, *, limit: int, traces: Sequence[aiohttp.TraceConfig] = (
         proxy=found.proxy_url,
         trace_configs=list(traces),
     )
+
+
+def connect(limit: int) -> tuple[aiohttp.ClientSession, str]:
+    """A session of our own, and the server's URL. Raises KaosError as `credentials` does."""
+    import kopf
+
+    found = credentials(settings=kopf.OperatorSettings())
+    return session(found, limit=limit), found.server

@@ -1,4 +1,4 @@
-"""Info: what this operator loaded, in ConfigMap `kaos-operator-info`. Written on change; `kaos system status` reads it."""
+"""Info: what this operator loaded, in ConfigMap `kaos-operator-info`. Written on change."""
 
 from __future__ import annotations
 

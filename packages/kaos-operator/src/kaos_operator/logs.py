@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line (or plain text), with what the code passes as `extra`. Nothing of a user's data is in it."""
+"""Logs: one JSON object a line (or plain text), with what the code passes as `extra`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import aiohttp
-
+from kaos_core.errors import KaosError
 from kaos_core.manifests.names import API_VERSION
 from kaos_core.manifests.pod_security import Level
 from kaos_core.plugins import Plugins
@@ -20,7 +19,7 @@ from kaos_operator import info
 from kaos_operator.api import Api, ApiError, NotLeaderError
 from kaos_operator.apply import Refused
 from kaos_operator.cache import Cache
-from kaos_operator.connection import credentials, session
+from kaos_operator.connection import connect
 from kaos_operator.environment import Environment
 from kaos_operator.events import Events
 from kaos_operator.leader import Leader
@@ -32,6 +31,7 @@ from kaos_operator.queue import WorkQueue
 from kaos_operator.reconcile import Inputs, Reconciler
 from kaos_operator.streams import Streams
 from kaos_operator.sweep import sweep
+from kaos_operator.syncing import Seen, complete
 from kaos_operator.watching import CHILDREN, Collection, watch
 from kaos_operator.web import Web
 
@@ -64,8 +64,8 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(environment.retry_first, environment.retry_limit)
         self.overlays = Overlays(plugins)
         self.metrics = Metrics(_Live(self.cache))
-        self.streams = Streams(lambda path: self._loop.call_soon_threadsafe(self._relisted, path))
-        self.api = Api(self._connect, environment.request_timeout)
+        self.streams = Streams(self._listed_again)
+        self.api = Api(lambda: connect(environment.requests), environment.request_timeout)
         self.prober = Prober(
             environment.probe_url,
             interval=environment.probe_interval,
@@ -89,11 +89,13 @@ class Operator:
         self._reconciler = Reconciler(self.api, self.cache, self.prober, self.events, self._inputs, _now)
         self._has_routes = False
         self._synced = False
+        self._seen: set[Seen] = set()
         self._leading = asyncio.Event()
         self._may_work = asyncio.Event()
         self._publish = asyncio.Event()
         self._stop = asyncio.Event()
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
         self.port = 0
 
     # The life of the process.
@@ -103,7 +105,11 @@ class Operator:
         environment = self.environment
         self._loop = asyncio.get_running_loop()
         web = Web(healthy=self._healthy, ready=self._ready, metrics=self._metrics)
-        self.port = await web.start(environment.http_host, environment.http_port)
+        try:
+            self.port = await web.start(environment.http_host, environment.http_port)
+        except OSError as error:
+            where = f"{environment.http_host}:{environment.http_port}"
+            raise KaosError(f"cannot listen on {where}: {error.strerror}", hint="set KAOS_HTTP_PORT") from error
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         await self._begin()
@@ -187,7 +193,7 @@ class Operator:
         except NotLeaderError:
             self.queue.add(key, fresh=False)
             return "not leader"
-        except Exception as error:  # a defect of ours or of a plugin costs one resource, not the process
+        except Exception as error:  # noqa: BLE001  # a defect of ours or of a plugin costs one resource, not the process
             _log.exception("reconcile failed", extra={"resource": str(key), "error": repr(error)})
             self.queue.failed(key, at_least=1.0)
             return "defect"
@@ -212,7 +218,9 @@ class Operator:
 
     def see(self, obj: Object) -> None:
         """An object as it is now."""
-        kind = obj.get("kind", "")
+        kind, meta = obj["kind"], obj["metadata"]
+        if not self._synced:
+            self._seen.add((kind, meta.get("namespace", ""), meta["name"]))
         if kind in self._kinds:
             concerned = self.cache.see_resource(obj)
         elif kind == "Pod":
@@ -238,24 +246,25 @@ class Operator:
         for key in concerned:
             self.queue.add(key, fresh=self._synced)
 
-    def listed(self) -> None:
-        """The cache is complete."""
-        if not self._synced:
-            self._synced = True
-            self._update()
+    async def _sync(self) -> None:
+        """Open the gate when the cache is complete."""
+        await complete(self.api, self._collections(), self.environment.watch_namespaces, self._seen)
+        self._synced = True
+        self._seen.clear()
+        self._update()
 
     def _collections(self) -> list[Collection]:
-        made = [Collection(API_VERSION, kind.plural) for kind in self._kinds.values()]
+        made = [Collection(API_VERSION, kind.name, kind.plural) for kind in self._kinds.values()]
         made += [
-            Collection("apps/v1", "deployments", CHILDREN),
-            Collection("v1", "services", CHILDREN),
-            Collection("v1", "configmaps", CHILDREN),
-            Collection("v1", "pods", CHILDREN),
+            Collection("apps/v1", "Deployment", "deployments", CHILDREN),
+            Collection("v1", "Service", "services", CHILDREN),
+            Collection("v1", "ConfigMap", "configmaps", CHILDREN),
+            Collection("v1", "Pod", "pods", CHILDREN),
         ]
         if not self.environment.watch_namespaces:
-            made.append(Collection("v1", "namespaces"))
+            made.append(Collection("v1", "Namespace", "namespaces"))
         if self._has_routes:
-            made.append(Collection(ROUTES[0], "httproutes", CHILDREN))
+            made.append(Collection(*ROUTES, "httproutes", CHILDREN))
         return made
 
     async def _watch_children(self) -> None:
@@ -263,32 +272,45 @@ class Operator:
 
     async def _watch_registry(self) -> None:
         registry = _RegistrySink(self)
-        await self._watching(lambda: [Collection("v1", "configmaps")], registry, (self.environment.namespace,))
+        await self._watching(
+            lambda: [Collection("v1", "ConfigMap", "configmaps")], registry, (self.environment.namespace,)
+        )
 
     async def _watching(self, collections: Any, sink: Any, namespaces: tuple[str, ...]) -> None:
         """Watch for ever. What ends kopf (an ERROR in a stream, a broken line) costs one start of the watches (F8)."""
         pause = 0.5
         while True:
             started = time.monotonic()
-            try:
-                await watch(
+            running = asyncio.create_task(
+                watch(
                     collections(),
                     sink,
                     namespaces=namespaces,
                     silence=self.environment.stream_silence,
                     trace=self.streams.trace(),
                 )
-                error = "kopf ended"
-            except Exception as problem:  # kopf raises whatever went wrong in any of its tasks
-                error = f"{type(problem).__name__}: {problem}"
+            )
+            if sink is self:
+                self._watch = running
+            try:
+                await asyncio.wait([running])
+            finally:
+                running.cancel()
+            if running.cancelled():
+                continue
+            error = repr(running.exception() or "kopf ended")
             if self._stop.is_set():
                 return
             pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, 8.0)
             _log.warning("the watches ended and are opened again", extra={"error": error, "after": f"{pause:g} s"})
             await asyncio.sleep(pause)
 
-    def _relisted(self, path: str) -> None:
-        """A collection was listed once more: what is missing from it has gone without an event."""
+    def _listed_again(self, path: str) -> None:
+        """A collection was listed once more; told in kopf's thread."""
+        self._loop.call_soon_threadsafe(self._sweep, path)
+
+    def _sweep(self, path: str) -> None:
+        """What is missing from a list has gone without an event."""
         task = asyncio.create_task(sweep(self.api, self.cache, path, CHILDREN, self._kinds, self.queue.add))
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
@@ -324,6 +346,7 @@ class Operator:
 
     async def _tend(self) -> None:
         """Look at everything again now and then, and whether the cluster has got HTTPRoutes."""
+        await self._sync()
         due = time.monotonic() + self.environment.resync
         while True:
             await asyncio.sleep(min(ROUTE_LOOK, max(due - time.monotonic(), 0.1)))
@@ -332,6 +355,8 @@ class Operator:
                     self._has_routes = await self.api.serves(*ROUTES)
                 if self._has_routes:
                     _log.info("the cluster has HTTPRoutes now")
+                    if self._watch:
+                        self._watch.cancel()  # it is begun again with them
                     self._everything()
             if time.monotonic() >= due:
                 due += self.environment.resync
@@ -375,12 +400,6 @@ class Operator:
                 series.inc(count - series._value.get())
         return self.metrics.text()
 
-    def _connect(self) -> tuple[aiohttp.ClientSession, str]:
-        import kopf
-
-        found = credentials(settings=kopf.OperatorSettings())
-        return session(found, limit=self.environment.requests), found.server
-
 
 class _RegistrySink:
     """The events of the system namespace's ConfigMaps."""
@@ -395,9 +414,6 @@ class _RegistrySink:
     def lose(self, obj: Object) -> None:
         if changed := self._operator.overlays.lose(obj["metadata"]["name"]):
             self._operator._registry_changed(changed)
-
-    def listed(self) -> None:
-        pass
 
 
 class _Live:

@@ -1,4 +1,4 @@
-"""Probing: the MCP handshakes, off the reconcile path. Bounded in number, time and size; one hung server delays no other.
+"""Probing: the MCP handshakes, off the reconcile path. Bounded; one hung server delays no other.
 
 `want` says which server should be asked; the answer wakes its resource, whose reconcile reads it with `answer`.
 """

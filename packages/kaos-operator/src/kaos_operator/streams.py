@@ -67,7 +67,7 @@ class Streams:
             self._listed.add(context.list)
 
     async def _received(
-        self, _: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceResponseChunkReceivedParams
+        self, _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceResponseChunkReceivedParams
     ) -> None:
         if getattr(context, "watch", ""):
             self._heard[context.watch] = self._clock()

@@ -1,8 +1,7 @@
-"""Watching: kopf's watches -> the cache. kopf lists, watches and reconnects; what an event means is decided elsewhere.
+"""Watching: kopf's watches -> the cache. kopf lists, watches and reconnects; others decide what an event means.
 
-Every object is seen by an *index* handler: kopf calls the event handlers only after all collections have been listed
-and indexed, so the first event says that the cache is complete. Nothing is ever written by kopf: no finalizers, no
-annotations, no events. It has a thread and a loop of its own: when it ends, it cancels every task of its loop.
+Nothing is ever written by kopf: no finalizers, no annotations, no events. It has a thread
+and a loop of its own: when it ends, it cancels every task of its loop.
 """
 
 from __future__ import annotations
@@ -31,9 +30,10 @@ _FAREWELL = 5.0
 
 @dataclass(frozen=True)
 class Collection:
-    """One collection to watch: its API and its name there; `selector` filters it at the server."""
+    """One collection to watch: its API, kind and name there; `selector` filters it at the server."""
 
     api_version: str
+    kind: str
     plural: str
     selector: str = ""
 
@@ -45,16 +45,13 @@ class Collection:
 
 
 class Sink(Protocol):
-    """Where events go. `listed` is called when everything that was there at the start has been seen."""
+    """Where events go."""
 
     def see(self, obj: Object) -> None:
         """An object as it is now."""
 
     def lose(self, obj: Object) -> None:
         """An object that is gone, as it was last."""
-
-    def listed(self) -> None:
-        """The cache is complete."""
 
 
 async def watch(
@@ -127,25 +124,16 @@ class _Across:
     def lose(self, obj: Object) -> None:
         self._call(self._sink.lose, obj)
 
-    def listed(self) -> None:
-        self._call(self._sink.listed)
-
 
 def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:
     import kopf
 
-    name = "_".join(collection.path).replace(".", "_")
-
-    @kopf.index(*collection.path, id=f"see_{name}", registry=registry)
-    async def see(body: Any, **_: Any) -> None:
-        sink.see(dict(body))
-
-    @kopf.on.event(*collection.path, id=f"event_{name}", registry=registry)
+    @kopf.on.event(*collection.path, registry=registry)
     async def event(event: Any, **_: Any) -> None:
         if event["type"] == "DELETED":
             sink.lose(event["object"])
         else:
-            sink.listed()
+            sink.see(event["object"])
 
 
 def _login(registry: kopf.OperatorRegistry, trace: aiohttp.TraceConfig) -> None:
@@ -179,17 +167,17 @@ def _settings(collections: Sequence[Collection], silence: float) -> kopf.Operato
 
 
 def _nothing_stored() -> kopf.DiffBaseStorage:
-    """kopf compares every event with what it stored of the object before; we compare with the plan, and store nothing."""
+    """What kopf compares each event with; the operator compares with its plan instead, and stores nothing."""
     import kopf
 
     class Nothing(kopf.DiffBaseStorage):
-        def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        def build(self, **_: Any) -> Any:
             return {}
 
-        def fetch(self, *, body: Any) -> Any:
+        def fetch(self, **_: Any) -> Any:
             return None
 
-        def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        def store(self, **_: Any) -> None:
             pass
 
     return Nothing()

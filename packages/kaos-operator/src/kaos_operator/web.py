@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -36,8 +36,8 @@ class Web:
         await self._runner.cleanup()
 
 
-def _answering(check: Check) -> Callable[[web.Request], object]:
-    async def answer(_: web.Request) -> web.Response:
+def _answering(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
         wrong = check()
         return web.Response(text=wrong or "ok", status=503 if wrong else 200)
 

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from kaos_core.resources.base import Model, Name, Resource
+from kaos_core.resources import patterns
+from kaos_core.resources.base import Model, Name, Resource, cel
 from kaos_core.resources.workload import WorkloadSpec
 
 ToolName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^,\s\x00]+$")]
@@ -22,7 +23,7 @@ class Memory(Model):
     """Remember at all."""
     type: Literal["local", "redis"] = "local"
     """`local` keeps it in the process, `redis` in a Redis."""
-    redis_url: Annotated[str, Field(max_length=1024, pattern=r"^rediss?://[^@\s]+$")] | None = None
+    redis_url: Annotated[str, Field(max_length=1024, pattern=patterns.REDIS)] | None = None
     """Address of the Redis, without credentials (give those as REDIS_PASSWORD in container.env)."""
     context_limit: Count = 6
     """How many earlier messages the model is given."""
@@ -58,20 +59,18 @@ class AgentSpec(WorkloadSpec):
     """What an Agent should be."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!has(self.allowedTools) || "
-                    "has(self.mcpServers) && self.allowedTools.all(name, name in self.mcpServers)",
-                    "message": _STRANGER,
-                }
-            ]
-        }
+        json_schema_extra=cel(
+            (
+                "!has(self.allowedTools) || "
+                "has(self.mcpServers) && self.allowedTools.all(name, name in self.mcpServers)",
+                _STRANGER,
+            )
+        )
     )
 
     model_api: Annotated[Name, Field(alias="modelAPI")]
     """Name of the ModelAPI in the same namespace."""
-    model: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\s\x00]+$")] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=256, pattern=patterns.MODEL)] | None = None
     """The model. Default: the first that the ModelAPI offers."""
     mcp_servers: Annotated[list[Name], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})] = []
     """Names of the MCPServers in the same namespace whose tools it may use."""

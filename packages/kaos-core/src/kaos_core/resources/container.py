@@ -8,20 +8,32 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from kaos_core.resources import patterns
-from kaos_core.resources.base import Model, Name
+from kaos_core.resources.base import Model, Name, cel
 
 Image = Annotated[str, Field(max_length=255, pattern=patterns.IMAGE)]
 EnvName = Annotated[str, Field(max_length=253, pattern=patterns.ENV_NAME)]
 Argument = Annotated[str, Field(max_length=32768, pattern=patterns.NO_NUL)]
 Key = Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
-Quantity = int | str
+Quantity = Annotated[
+    int | str, Field(json_schema_extra={"minimum": 0, "maxLength": 32, "pattern": f"^{patterns.QUANTITY}$"})
+]
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(m|k|Ki|[MGTPE]i?|[eE][-+]?[0-9]{1,2})?")
+_QUANTITY = re.compile(patterns.QUANTITY)
 _SCALE = {"m": 1e-3, "k": 1e3} | {unit: 1000.0**n for n, unit in enumerate("MGTPE", 2)}
 _SCALE |= {f"{unit}i": 1024.0**n for n, unit in enumerate("KMGTPE", 1)}
 
 _RESERVED = "names that begin with KAOS_ are reserved"
 _ONE_VALUE = "give value or valueFrom, not both"
+_ONE_SOURCE = "give exactly one of secretKeyRef, configMapKeyRef, fieldRef"
+_ONE_OBJECT = "give exactly one of secretRef, configMapRef"
+_NO_COMMAND = "the first element is empty; leave command out to use the image's own"
+_TOO_MUCH = "a quantity is less than 2^63"
+_UNFIT = "a request is more than its limit"
+_FITS = (
+    "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
+    "quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)"
+)
+_STORABLE = cel(("self.all(name, quantity(string(self[name])).isLessThan(quantity('9223372036854775807')))", _TOO_MUCH))
 _MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
@@ -51,6 +63,15 @@ class FieldRef(Model):
 class EnvSource(Model):
     """Where a value comes from: exactly one of these."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.fieldRef)].filter(one, one).size() == 1",
+                _ONE_SOURCE,
+            )
+        )
+    )
+
     secret_key_ref: KeyRef | None = None
     """A key of a Secret."""
     config_map_key_ref: KeyRef | None = None
@@ -61,7 +82,7 @@ class EnvSource(Model):
     @model_validator(mode="after")
     def _one_source(self) -> EnvSource:
         if len(self.model_fields_set) != 1:
-            raise ValueError("give exactly one of secretKeyRef, configMapKeyRef, fieldRef")
+            raise ValueError(_ONE_SOURCE)
         return self
 
 
@@ -69,12 +90,10 @@ class EnvVar(Model):
     """An environment variable: a value, or where to take it from."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "!self.name.startsWith('KAOS_')", "message": _RESERVED},
-                {"rule": "!(has(self.value) && has(self.valueFrom))", "message": _ONE_VALUE},
-            ]
-        }
+        json_schema_extra=cel(
+            ("!self.name.startsWith('KAOS_')", _RESERVED),
+            ("!(has(self.value) && has(self.valueFrom))", _ONE_VALUE),
+        )
     )
 
     name: EnvName
@@ -111,11 +130,10 @@ class EnvFrom(Model):
     """Every key of a Secret or a ConfigMap as a variable."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "!has(self.prefix) || !self.prefix.startsWith('KAOS_')", "message": _RESERVED},
-            ]
-        }
+        json_schema_extra=cel(
+            ("!has(self.prefix) || !self.prefix.startsWith('KAOS_')", _RESERVED),
+            ("has(self.secretRef) != has(self.configMapRef)", _ONE_OBJECT),
+        )
     )
 
     prefix: Annotated[str, Field(max_length=253)] | None = None
@@ -135,16 +153,18 @@ class EnvFrom(Model):
     @model_validator(mode="after")
     def _one_source(self) -> EnvFrom:
         if (self.secret_ref is None) == (self.config_map_ref is None):
-            raise ValueError("give exactly one of secretRef, configMapRef")
+            raise ValueError(_ONE_OBJECT)
         return self
 
 
 class Resources(Model):
     """Compute resources, as in a container."""
 
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    model_config = ConfigDict(json_schema_extra=cel((_FITS, _UNFIT)))
+
+    limits: Annotated[dict[str, Quantity], Field(max_length=16, json_schema_extra=_STORABLE)] | None = None
     """The most it may use, for example `memory: 512Mi`."""
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    requests: Annotated[dict[str, Quantity], Field(max_length=16, json_schema_extra=_STORABLE)] | None = None
     """What is set aside for it, for example `cpu: 100m`."""
 
     @field_validator("limits", "requests")
@@ -167,7 +187,7 @@ class Resources(Model):
 class VolumeMount(Model):
     """Where a volume of `spec.volumes` is mounted."""
 
-    name: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    name: Annotated[str, Field(max_length=63, pattern=patterns.VOLUME_NAME)]
     """Name of the volume."""
     mount_path: Annotated[str, Field(max_length=4096, pattern=r"^/[^:\x00]*$")]
     """Absolute path in the container."""
@@ -184,7 +204,13 @@ class ContainerOverride(Model):
     """Container image. Required for the runtime `custom`."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """When the image is pulled."""
-    command: Annotated[list[Argument], Field(max_length=1024)] | None = None
+    command: (
+        Annotated[
+            list[Argument],
+            Field(max_length=1024, json_schema_extra=cel(("self.size() == 0 || self[0] != ''", _NO_COMMAND))),
+        ]
+        | None
+    ) = None
     """Replaces the entrypoint. An empty list keeps the image's own."""
     args: Annotated[list[Argument], Field(max_length=1024)] | None = None
     """Replaces the arguments."""
@@ -211,7 +237,7 @@ class ContainerOverride(Model):
     @classmethod
     def _not_empty(cls, value: list[str] | None) -> list[str] | None:
         if value and not value[0]:
-            raise ValueError("the first element is empty; leave command out to use the image's own")
+            raise ValueError(_NO_COMMAND)
         return value
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from kaos_core.resources import patterns
-from kaos_core.resources.base import Model, Resource
+from kaos_core.resources.base import Model, Resource, cel
 from kaos_core.resources.container import KeyRef
 from kaos_core.resources.workload import Duration, Port, UrlPath, WorkloadSpec
 
@@ -16,10 +16,21 @@ MAX_PARAMS = 114_688
 
 _CUSTOM_NEEDS_IMAGE = "custom runtime requires container.image"
 _ONE_PARAMS = "give params or paramsFrom, not both"
+_ONE_SOURCE = "give exactly one of secretKeyRef, configMapKeyRef"
+_ONE_VALUE = "give exactly one of value, valueFrom"
+_LARGE = "put it into a ConfigMap and name that in spec.paramsFrom.configMapKeyRef"
+_TOO_LONG = f"is longer than {MAX_PARAMS} characters; {_LARGE}"
+# Limited by a rule, for maxLength has no words for what to do instead. The rule stands on the spec: one on the field
+# itself would be answered with all of its text.
+_PARAMS: dict[str, Any] = {"maxLength": 1 << 20}
 
 
 class ParamsFrom(Model):
     """Params from elsewhere: exactly one of these. Only the container gets the value; the operator never reads it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(("has(self.secretKeyRef) != has(self.configMapKeyRef)", _ONE_SOURCE))
+    )
 
     secret_key_ref: KeyRef | None = None
     """A key of a Secret."""
@@ -29,7 +40,7 @@ class ParamsFrom(Model):
     @model_validator(mode="after")
     def _one_source(self) -> ParamsFrom:
         if (self.secret_key_ref is None) == (self.config_map_key_ref is None):
-            raise ValueError("give exactly one of secretKeyRef, configMapKeyRef")
+            raise ValueError(_ONE_SOURCE)
         return self
 
 
@@ -83,6 +94,8 @@ class HeaderSource(Model):
 class Header(Model):
     """A header that clients send to the server."""
 
+    model_config = ConfigDict(json_schema_extra=cel(("has(self.value) != has(self.valueFrom)", _ONE_VALUE)))
+
     name: Annotated[str, Field(max_length=256, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
     """Name of the header."""
     value: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00\r\n]*$")] | None = None
@@ -93,7 +106,7 @@ class Header(Model):
     @model_validator(mode="after")
     def _one_value(self) -> Header:
         if (self.value is None) == (self.value_from is None):
-            raise ValueError("give exactly one of value, valueFrom")
+            raise ValueError(_ONE_VALUE)
         return self
 
 
@@ -101,20 +114,18 @@ class MCPServerSpec(WorkloadSpec):
     """What an MCPServer should be."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "self.runtime != 'custom' || (has(self.container) && has(self.container.image))",
-                    "message": _CUSTOM_NEEDS_IMAGE,
-                },
-                {"rule": "!(has(self.params) && has(self.paramsFrom))", "message": _ONE_PARAMS},
-            ]
-        }
+        json_schema_extra=cel(
+            ("self.runtime != 'custom' || (has(self.container) && has(self.container.image))", _CUSTOM_NEEDS_IMAGE),
+            (f"!has(self.params) || self.params.size() <= {MAX_PARAMS}", _TOO_LONG, ".params"),
+            ("!(has(self.params) && has(self.paramsFrom))", _ONE_PARAMS),
+        )
     )
 
     runtime: Annotated[str, Field(max_length=63, pattern=patterns.RUNTIME)]
     """Name of a runtime (`kaos system runtimes` lists them), or `custom` for an image of your own."""
-    params: Annotated[str, Field(max_length=MAX_PARAMS, pattern=patterns.NO_NUL)] | None = None
+    params: Annotated[str, Field(max_length=MAX_PARAMS, pattern=patterns.NO_NUL, json_schema_extra=_PARAMS)] | None = (
+        None
+    )
     """Parameters of the runtime, as a YAML string. For `rawpython`, the code."""
     params_from: ParamsFrom | None = None
     """The same from a Secret or a ConfigMap."""
@@ -159,7 +170,7 @@ class MCPServer(Resource):
     }
 
     hints: ClassVar[dict[str, str]] = {
-        "spec.params": "put it into a ConfigMap and name that in spec.paramsFrom.configMapKeyRef",
+        "spec.params": _LARGE,
         "spec.runtime": "`kaos system runtimes` lists the runtimes",
     }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from kaos_core.resources import patterns
-from kaos_core.resources.base import Model, Resource
+from kaos_core.resources.base import Model, Resource, cel
 from kaos_core.resources.container import KeyRef
 from kaos_core.resources.workload import WorkloadSpec
 
@@ -30,11 +30,7 @@ class KeySource(Model):
 class ApiKey(Model):
     """A provider's key: exactly one of these."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [{"rule": "has(self.value) != has(self.valueFrom)", "message": _ONE_KEY}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=cel(("has(self.value) != has(self.valueFrom)", _ONE_KEY)))
 
     value: Annotated[str, Field(min_length=1, max_length=4096, pattern=patterns.NO_NUL)] | None = None
     """The key itself, readable by everyone who can read the resource. For a real one use valueFrom."""
@@ -52,11 +48,7 @@ class ConfigYaml(Model):
     """A whole LiteLLM configuration: exactly one of these."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "has(self.fromString) != has(self.fromSecretKeyRef)", "message": _ONE_CONFIG}
-            ]
-        }
+        json_schema_extra=cel(("has(self.fromString) != has(self.fromSecretKeyRef)", _ONE_CONFIG))
     )
 
     from_string: Annotated[str, Field(max_length=262144)] | None = None
@@ -78,7 +70,7 @@ class ProxyConfig(Model):
     """Models it offers; wildcards as in `openai/*` are allowed. Default: `*`, whatever the provider has."""
     provider: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_]+$")] | None = None
     """Provider of the models, put before their names: `openai`, `anthropic`, …"""
-    api_base: Annotated[str, Field(max_length=1024, pattern=r"^https?://[^@\s]+$")] | None = None
+    api_base: Annotated[str, Field(max_length=1024, pattern=patterns.PROVIDER)] | None = None
     """Base URL of the provider."""
     api_key: ApiKey | None = None
     """Key of the provider."""
@@ -97,13 +89,11 @@ class ModelAPISpec(WorkloadSpec):
     """What a ModelAPI should be."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "has(self.mode) != has(self.type)", "message": _MODE},
-                {"rule": "!has(self.mode) || self.mode != 'Hosted' || has(self.hostedConfig)", "message": _MODEL},
-                {"rule": "!has(self.type) || self.type != 'hosted' || has(self.hostedConfig)", "message": _MODEL},
-            ]
-        }
+        json_schema_extra=cel(
+            ("has(self.mode) != has(self.type)", _MODE),
+            ("!has(self.mode) || self.mode != 'Hosted' || has(self.hostedConfig)", _MODEL),
+            ("!has(self.type) || self.type != 'hosted' || has(self.hostedConfig)", _MODEL),
+        )
     )
 
     mode: Literal["Proxy", "Hosted"] | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from kaos_core.resources import patterns
-from kaos_core.resources.base import Model, Name
+from kaos_core.resources.base import Model, Name, cel
 from kaos_core.resources.container import ContainerOverride
 
 Duration = Annotated[str, Field(min_length=2, max_length=23, pattern=patterns.DURATION)]
@@ -16,15 +17,24 @@ Uid = Annotated[int, Field(ge=0, le=2147483647, json_schema_extra={"format": "in
 Port = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "int32"})]
 UrlPath = Annotated[str, Field(max_length=1024, pattern=r"^/[-._~!$&'()*+,;=:@%/a-zA-Z0-9]*$")]
 
-_VOLUME_NAME: dict[str, Any] = {"type": "string", "maxLength": 63, "description": "Name of the volume."}
+_VOLUME_NAME: dict[str, Any] = {
+    "type": "string",
+    "maxLength": 63,
+    "pattern": patterns.VOLUME_NAME,
+    "description": "Name of the volume.",
+}
 _VOLUMES: dict[str, Any] = {
     "items": {
         "type": "object",
         "required": ["name"],
         "properties": {"name": _VOLUME_NAME},
         "x-kubernetes-preserve-unknown-fields": True,
-    }
+    },
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
 }
+_LINK_LOCAL = "link-local addresses are not allowed"
+_LINK_LOCAL_STARTS = ("//169.254.", "//[fe80:")
 
 
 class GatewayRoute(Model):
@@ -45,11 +55,9 @@ class Telemetry(Model):
             Field(
                 max_length=1024,
                 pattern=patterns.ENDPOINT,
-                json_schema_extra={
-                    "x-kubernetes-validations": [
-                        {"rule": "!self.contains('//169.254.')", "message": "link-local addresses are not allowed"}
-                    ]
-                },
+                json_schema_extra=cel(
+                    *((f"!self.lowerAscii().contains('{start}')", _LINK_LOCAL) for start in _LINK_LOCAL_STARTS)
+                ),
             ),
         ]
         | None
@@ -59,8 +67,8 @@ class Telemetry(Model):
     @field_validator("endpoint")
     @classmethod
     def _not_link_local(cls, value: str | None) -> str | None:
-        if value and "//169.254." in value:
-            raise ValueError("link-local addresses are not allowed")
+        if value and any(start in value.lower() for start in _LINK_LOCAL_STARTS):
+            raise ValueError(_LINK_LOCAL)
         return value
 
 
@@ -142,8 +150,8 @@ class WorkloadSpec(Model):
         seen: set[str] = set()
         for volume in value or []:
             name = volume.get("name")
-            if not isinstance(name, str) or not name:
-                raise ValueError("a volume needs a name")
+            if not isinstance(name, str) or len(name) > 63 or not re.fullmatch(patterns.VOLUME_NAME, name):
+                raise ValueError("a volume needs a name: lower-case letters, digits and '-'")
             if name in seen:
                 raise ValueError(f"the name {name} stands twice")
             seen.add(name)
