@@ -1,4 +1,4 @@
-"""What the tests across packages share: the checkout, and the `kaos` command in a home of its own."""
+"""What the tests across packages share: the checkout, the `kaos` command in a home of its own, and a cluster."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import venv
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from kaos_cli.local.identity import writing_below
+
+if TYPE_CHECKING:
+    from controlplane.node import FakeNode
+    from controlplane.server import ControlPlane
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 100
@@ -86,6 +92,74 @@ class Kaos:
             except psutil.Error:
                 continue
         return found
+
+
+SYSTEM = "kaos-system"
+PLURALS = ("agents", "mcpservers", "modelapis")
+IMAGES = {"registry.example/team-python:v1.0.0": ["{python}", "-m", "kaos_runtime_rawpython.server", "--port", "{port}"]}
+"""What stands for the images of our pages on the node."""
+
+
+class Cluster:
+    """An API server of its own with an operator that serves all of it, as the manuals have it: from `kaos-system`.
+
+    `node` runs what is in the namespaces of `namespace`, and of `node.add`.
+    """
+
+    def __init__(self, plane: ControlPlane, node: FakeNode) -> None:
+        self.plane = plane
+        self.node = node
+        self.kubectl = Path(plane.binaries.kubectl)
+
+    def env(self, namespace: str) -> dict[str, str]:
+        """What makes kubectl a client of this cluster, as the administrator, in a namespace."""
+        from controlplane.kubeconfig import kubeconfig, write_private
+
+        text = kubeconfig(self.plane.url, self.plane.authority.read_bytes(), "admin", self.plane.token(), namespace)
+        file = write_private(self.plane.folder / f"kubeconfig-of-{namespace}", text)
+        # Ports come again: what kubectl knows of another API server must not be taken for this one's.
+        return {"KUBECONFIG": str(file), "KUBECACHEDIR": str(self.plane.folder / "kubectl")}
+
+    @contextmanager
+    def namespace(self, name: str = "", *, runs: bool = True) -> Iterator[str]:
+        """A new one. `runs`: the node is responsible for it. What was made in it, and in the registry, is removed."""
+        from controlplane import namespaces
+
+        made = namespaces.create(self.plane.client, name)
+        if runs:
+            self.node.add(made)
+            for image, command in IMAGES.items():
+                self.node.serve(image, command)
+        try:
+            yield made
+        finally:
+            ours = [f"/apis/kaos.tools/v1alpha1/namespaces/{made}/{plural}" for plural in PLURALS]
+            # The rest goes with the API server.
+            for path in (*self._overlays(), *ours):
+                self.plane.request("DELETE", path)
+            if runs:
+                self.node.remove(made)
+
+    def _overlays(self) -> list[str]:
+        root = f"/api/v1/namespaces/{SYSTEM}/configmaps"
+        _, listed = self.plane.request("GET", f"{root}?labelSelector=kaos.tools%2Fruntime-registry")
+        return [f"{root}/{item['metadata']['name']}" for item in listed["items"]]
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: Any) -> Iterator[Cluster]:
+    """Beside the one that all tests share, for an operator of the whole cluster would serve their namespaces too."""
+    from controlplane import namespaces
+    from controlplane.node import FakeNode
+    from controlplane.operators import OperatorProcess
+    from controlplane.server import ControlPlane
+
+    with ControlPlane(control_plane.binaries, audit=False) as plane, FakeNode(plane, []) as node:
+        namespaces.create(plane.client, SYSTEM)
+        # The Lease as long as in a cluster: pages are no tests of what happens without it.
+        settings = {"KAOS_PROBE_URL": node.probe_url, "KAOS_LEASE_SECONDS": "15"}
+        with OperatorProcess(plane, SYSTEM, settings=settings):
+            yield Cluster(plane, node)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 A fenced block whose first line starts with `$ ` is run, line by line, in a home of its own, and what it shows is
 compared: `…` stands for anything, and ports, seconds and ages may differ. `[exit 5]` is the status of a command that
-fails. A block with `title="FILE"` becomes that file.
+fails. A block with `title="FILE"` becomes that file. Pages that say so run with a cluster: a real API server, the operator,
+and a node that runs the programs; then `kubectl` is there too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from kaos_cli.app import root as command_tree
 from kaos_cli.local.settings import PREFIX
 from kaos_cli.local.settings import Settings as LocalSettings
 from kaos_core.conditions import REASONS
+from kaos_operator.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -34,6 +36,8 @@ FENCE = re.compile(
 )
 WITH_ECHO = "<!-- runs with: kaos-runtime-echo -->"
 """On a page whose commands need the example plugin to be installed."""
+WITH_CLUSTER = "<!-- runs with: a cluster -->"
+"""On a page whose commands need one."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,38 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 RUN = [page for page in PAGES if not page.startswith("packages/") and any(block.runs for block in blocks(page))]
+IN_CLUSTER = [page for page in RUN if WITH_CLUSTER in (ROOT / page).read_text(encoding="utf-8")]
 
 
 # Shell blocks.
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize("page", [page for page in RUN if page not in IN_CLUSTER])
 def test_the_commands_of_a_page_do_what_it_shows(page: str, kaos: Any, request: pytest.FixtureRequest):
     if WITH_ECHO in (ROOT / page).read_text(encoding="utf-8"):
         kaos.python = request.getfixturevalue("python_with_echo")
         kaos.env["PATH"] = os.pathsep.join([str(Path(kaos.python).parent), kaos.env["PATH"]])
+    follow(page, kaos)
+
+
+@pytest.mark.parametrize("page", IN_CLUSTER)
+def test_the_commands_of_a_page_about_a_cluster_do_what_it_shows(page: str, kaos: Any, cluster: Any):
+    with cluster.namespace() as namespace:
+        kaos.env |= cluster.env(namespace)
+        kaos.env["PATH"] = os.pathsep.join([str(cluster.kubectl.parent), kaos.env["PATH"]])
+        # A page is read by somebody whose namespace is `default`.
+        follow(page, kaos, lambda text: text.replace(namespace, "default"))
+
+
+def follow(page: str, kaos: Any, read: Callable[[str], str] = str) -> None:
+    """Do what a page says, from top to bottom; `read` is how its reader would see what is printed."""
     (kaos.folder / "examples").symlink_to(ROOT / "examples")
     for block in blocks(page):
         if block.file:
             (kaos.folder / block.file).write_text(block.body, encoding="utf-8")
         elif block.runs:
             for command, shown in commands(block.body):
-                got = run(command, kaos)
+                got = read(run(command, kaos))
                 assert pattern(shown).fullmatch(plain(got)), f"{page}:{block.line}: $ {command}\n{got}"
 
 
@@ -166,18 +185,36 @@ def test_every_page_is_reached_from_the_first():
 
 def sections(page: str, level: int) -> dict[str, str]:
     """Heading -> text below it."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+    return divided((ROOT / page).read_text(encoding="utf-8"), level)
+
+
+def divided(text: str, level: int) -> dict[str, str]:
     parts = re.split(rf"^#{{{level}}} +(.+?) *$", text, flags=re.M)
     return dict(zip((heading.replace("`", "") for heading in parts[1::2]), parts[2::2], strict=True))
 
 
 def test_troubleshooting_has_every_reason_and_no_other():
-    reasons = {reason for group in REASONS.values() for reason in group}
-    described = sections("docs/troubleshooting.md", 3)
-    assert set(described) == reasons
+    conditions = sections("docs/troubleshooting.md", 2)
+    described: dict[str, str] = {}
+    for condition, reasons in REASONS.items():
+        below = divided(conditions[condition], 3)
+        assert set(below) <= set(reasons), condition
+        described |= below
+    assert set(described) == {reason for group in REASONS.values() for reason in group}
     for reason, text in described.items():
         assert "**Means:**" in text, reason
         assert "**Do:**" in text, reason
+
+
+def test_troubleshooting_links_every_reason_where_it_is_described():
+    assert {reason.lower() for group in REASONS.values() for reason in group} <= anchors(ROOT / "docs/troubleshooting.md")
+
+
+def test_the_overview_of_the_operator_has_every_metric_and_no_other():
+    exposed = re.findall(r"^# TYPE (\S+)", Metrics([]).text().decode(), re.M)
+    described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/operator/overview.md").read_text(encoding="utf-8"), re.M)
+    shortened = {name.removesuffix("_created") for name in exposed if not name.endswith("_created")}
+    assert set(described) == shortened
 
 
 def variables() -> set[str]:

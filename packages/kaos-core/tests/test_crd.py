@@ -78,9 +78,17 @@ def test_rules_that_no_schema_can_say_are_cel():
     assert rules == {
         "custom runtime requires container.image",
         "give params or paramsFrom, not both",
+        "is longer than 114688 characters; put it into a ConfigMap and name that in spec.paramsFrom.configMapKeyRef",
         "link-local addresses are not allowed",
         "names that begin with KAOS_ are reserved",
         "give value or valueFrom, not both",
+        "give exactly one of secretKeyRef, configMapKeyRef, fieldRef",
+        "give exactly one of secretKeyRef, configMapKeyRef",
+        "give exactly one of secretRef, configMapRef",
+        "give exactly one of value, valueFrom",
+        "the first element is empty; leave command out to use the image's own",
+        "a quantity is less than 2^63",
+        "a request is more than its limit",
     }
     hosted = {rule["message"] for rule in schema_of(KINDS[2])["properties"]["spec"]["x-kubernetes-validations"]}
     assert hosted == {"give mode: Proxy or Hosted", "mode Hosted needs hostedConfig.model"}
@@ -119,7 +127,7 @@ def test_lists_that_merge_by_name_say_so():
     [
         {"runtime": ""},
         {"runtime": "../x"},
-        {"runtime": "a", "params": "x" * 114_689},
+        {"runtime": "a", "params": "x" * 1_048_577},
         {"runtime": "a", "replicas": -1},
         {"runtime": "a", "replicas": "3"},
         {"runtime": "a", "container": {"image": "a b"}},

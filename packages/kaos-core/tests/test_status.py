@@ -312,3 +312,39 @@ def test_an_edit_that_waits_is_not_told_as_applied(observe_waiting):
 def test_what_is_deleted_waits_for_nothing(observe_waiting):
     made = observe_waiting(Observed(deleting=True))
     assert (made["state"], condition(made, c.READY)) == ("Terminating", ("False", "Progressing"))
+
+
+def test_what_a_plan_warns_of_stands_in_accepted_and_stops_nothing(observe):
+    made = observe(running(), {"telemetry": {"enabled": True}})
+    assert condition(made, c.ACCEPTED) == ("True", "Accepted")
+    told = "warning: spec.telemetry.endpoint: telemetry is enabled, but neither the resource nor the operator"
+    assert message(made, c.ACCEPTED).startswith(told)
+    assert (made["phase"], made["ready"], made["message"]) == ("Ready", True, "")
+
+    endpoint = {"enabled": True, "endpoint": "http://otel-collector:4318"}
+    assert message(observe(running(), {"telemetry": endpoint}), c.ACCEPTED) == ""
+
+
+def test_several_warnings_are_joined_each_with_what_to_do(observe):
+    env = [{"name": "KEY", "value": "sk-" + "0" * 20}]
+    told = message(observe(running(), {"telemetry": {"enabled": True}, "container": {"env": env}}), c.ACCEPTED)
+    first, second = told.split("; warning: ")
+    assert first.startswith("warning: spec.telemetry.endpoint: ")
+    assert second.startswith("spec.container.env[0].value: the value of KEY looks like a secret")
+    assert second.endswith(". Put it into a Secret and name that in valueFrom.")
+
+
+def test_many_warnings_are_cut(observe):
+    env = [{"name": f"KEY_{n}", "value": "sk-" + "0" * 20} for n in range(30)]
+    told = message(observe(running(), {"container": {"env": env}}), c.ACCEPTED)
+    assert told.startswith("warning: spec.container.env[0].value: ")
+    assert told.endswith("…")
+    assert len(json.dumps(told, ensure_ascii=False).encode()) <= 512
+
+
+def test_a_warning_does_not_hide_what_is_missing(observe):
+    missing = Problem("ServiceAccountNotFound", "there is no ServiceAccount x")
+    made = observe(running(references=(missing,)), {"telemetry": {"enabled": True}})
+    assert condition(made, c.ACCEPTED) == ("True", "Accepted")
+    assert condition(made, c.RESOLVED_REFS) == ("False", "ServiceAccountNotFound")
+    assert (made["phase"], made["message"]) == ("Failed", "there is no ServiceAccount x")

@@ -72,6 +72,7 @@ LIVE = st.builds(
 SCHEMA = structural(KIND.load_status_model())
 PLUGINS = builtin_plugins()
 REGISTRY = Registry.build(PLUGINS)
+MANY_WARNINGS = [{"name": f"KEY_{n}", "value": "sk-" + "0" * 20} for n in range(30)]
 
 
 def made_plan(runtime: str, generation: int, spec: dict):
@@ -84,7 +85,14 @@ PLAN = st.builds(
     made_plan,
     st.sampled_from(["foreign", "foreign", "foreign", "nothing"]),
     st.integers(1, 2),
-    st.sampled_from([{}, {"validation": {"enabled": False}}, {"transport": {"path": "/" + "p" * 1000}}]),
+    st.sampled_from(
+        [
+            {},
+            {"validation": {"enabled": False}},
+            {"transport": {"path": "/" + "p" * 1000}},
+            {"transport": {"path": "/" + "p" * 1000}, "container": {"env": MANY_WARNINGS}},
+        ]
+    ),
 )
 
 

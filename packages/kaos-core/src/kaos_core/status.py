@@ -20,6 +20,7 @@ from kaos_core.status_limits import (
     MAX_MESSAGE,
     MAX_NAME,
     MAX_STATUS,
+    MAX_WARNINGS,
     clipped,
     fitting,
     short,
@@ -123,7 +124,7 @@ def status(plan: Plan, observed: Observed, previous: Mapping[str, Any] | None, n
 
 
 def _verdicts(facts: _Facts) -> dict[str, Verdict]:
-    verdicts = {c.ACCEPTED: _first(facts, _not_accepted) or Verdict("True", "Accepted")}
+    verdicts = {c.ACCEPTED: _first(facts, _not_accepted) or Verdict("True", "Accepted", _warnings(facts))}
     verdicts[c.RESOLVED_REFS] = (
         _after(verdicts[c.ACCEPTED]) or _first(facts, _references_missing) or Verdict("True", "Resolved")
     )
@@ -151,6 +152,12 @@ def _after(before: Verdict) -> Verdict | None:
 def _not_accepted(facts: _Facts) -> Verdict | None:
     """Whatever stops the plan, except what it refers to: a plugin may give any reason."""
     return _worst([problem for problem in facts.plan.errors if _condition(problem) != c.RESOLVED_REFS])
+
+
+def _warnings(facts: _Facts) -> str:
+    """What is accepted and will still not do all that the spec says, one after the other."""
+    told = [_sentence(problem) for problem in facts.plan.problems if problem.severity == "warning"]
+    return clipped("; ".join(f"warning: {text}" for text in told), MAX_WARNINGS) if told else ""
 
 
 def _references_missing(facts: _Facts) -> Verdict | None:

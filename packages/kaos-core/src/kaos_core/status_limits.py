@@ -12,6 +12,8 @@ MAX_MESSAGE = 1024
 """Bytes of a condition's message as JSON; likewise of the other texts."""
 MAX_BLOCKED = 128
 """Of the message of a condition that is unknown because one before it is not True; that one has the whole message."""
+MAX_WARNINGS = 512
+"""Of the message of a condition that is True in spite of what the plan warns of."""
 MAX_DETAIL = 160
 MAX_NAME = 64
 

@@ -42,6 +42,9 @@ class Environment:
     stream_silence: float = _setting(
         "KAOS_STREAM_SILENCE", 70.0, "After how long a silent watch is opened again; the server speaks every minute."
     )
+    unhealthy_silence: float = _setting(
+        "KAOS_UNHEALTHY_SILENCE", 90.0, "After how long a silent watch makes `/healthz` fail, so that it is restarted."
+    )
     probe_url: str = _setting(
         "KAOS_PROBE_URL",
         "http://{service}.{namespace}.svc:{port}{path}",

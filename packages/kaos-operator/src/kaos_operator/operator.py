@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -38,10 +39,10 @@ from kaos_operator.web import Web
 _log = logging.getLogger(__name__)
 
 ROUTES = ("gateway.networking.k8s.io/v1", "HTTPRoute")
-UNHEALTHY_SILENCE = 90.0
-"""Seconds of silence of any watch, from which the kubelet should start the operator again (F9)."""
 FORBIDDEN_LIMIT = 30.0
 """The longest pause after a Forbidden: rights come back without any event (F5)."""
+LEASE_LOOK = 0.2
+"""How soon a resource is looked at again whose write came when the Lease had just run out."""
 ROUTE_LOOK = 30.0
 """How often it is looked whether the cluster has HTTPRoutes by now."""
 
@@ -188,10 +189,14 @@ class Operator:
             _say("refused", key, str(refused), pause)
             return "refused"
         except ApiError as error:
-            _say("the API server did not do it", key, str(error), self.queue.failed(key, at_least=error.retry_after))
+            # A lost race is no news: the next look sees what won it (F2).
+            level = logging.DEBUG if error.status == 409 else logging.WARNING
+            pause = self.queue.failed(key, at_least=error.retry_after)
+            _say("the API server did not do it", key, str(error), pause, level)
             return "error"
         except NotLeaderError:
-            self.queue.add(key, fresh=False)
+            # Not at once: nothing was awaited, so the loop would never come to renew the Lease, or to anything else.
+            self.queue.later(key, LEASE_LOOK)
             return "not leader"
         except Exception as error:  # noqa: BLE001  # a defect of ours or of a plugin costs one resource, not the process
             _log.exception("reconcile failed", extra={"resource": str(key), "error": repr(error)})
@@ -385,7 +390,7 @@ class Operator:
 
     def _healthy(self) -> str:
         silence = self.streams.silence()
-        return f"a watch has been silent for {silence:.0f} s" if silence > UNHEALTHY_SILENCE else ""
+        return f"a watch has been silent for {silence:.0f} s" if silence > self.environment.unhealthy_silence else ""
 
     def _ready(self) -> str:
         if self._synced or self.streams.open >= len(self._collections()):
@@ -408,11 +413,17 @@ class _RegistrySink:
         self._operator = operator
 
     def see(self, obj: Object) -> None:
-        if obj["metadata"]["name"] != info.NAME and (changed := self._operator.overlays.see(obj)):
-            self._operator._registry_changed(changed)
+        if obj["metadata"]["name"] != info.NAME:
+            self._after(lambda overlays: overlays.see(obj))
 
     def lose(self, obj: Object) -> None:
-        if changed := self._operator.overlays.lose(obj["metadata"]["name"]):
+        self._after(lambda overlays: overlays.lose(obj["metadata"]["name"]))
+
+    def _after(self, change: Callable[[Overlays], set[str]]) -> None:
+        """A ConfigMap that broke may change no runtime, and is news all the same (F25)."""
+        before = self._operator.overlays.registry
+        changed = change(self._operator.overlays)
+        if self._operator.overlays.registry is not before:
             self._operator._registry_changed(changed)
 
 
@@ -430,5 +441,5 @@ def _one(key: Key | None) -> set[Key]:
     return {key} if key else set()
 
 
-def _say(what: str, key: Key, error: str, pause: float) -> None:
-    _log.warning(what, extra={"resource": str(key), "error": error, "again": f"{pause:.2g} s"})
+def _say(what: str, key: Key, error: str, pause: float, level: int = logging.WARNING) -> None:
+    _log.log(level, what, extra={"resource": str(key), "error": error, "again": f"{pause:.2g} s"})

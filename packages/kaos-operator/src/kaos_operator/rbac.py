@@ -1,7 +1,8 @@
-"""RBAC: the least that the operator needs, as manifests. `deploy/` and the chart are generated from here.
+"""RBAC: the least that the operator needs, and roles for people. `deploy/` and the chart are generated from here.
 
-Not in it, on purpose: reading Secrets, writing Roles or bindings, impersonation, anything about nodes (design,
-"Operator"). A test runs the operator under exactly these roles, and a snapshot fails on any new verb.
+Not in the operator's, on purpose: reading Secrets, writing Roles or bindings, impersonation, anything about nodes
+(design, "Operator"). All tests run it under exactly these roles; one compares them with what it really asks for, and a
+snapshot fails on any new verb.
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ Object = dict[str, Any]
 NAME = "kaos-operator"
 _LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "kaos"}
 _RBAC = "rbac.authorization.k8s.io"
-_READ = ["get", "list", "watch"]
+_WATCH = ["list", "watch"]
+_READ = ["get", *_WATCH]
 _KEEP = [*_READ, "create", "patch", "delete"]
+_WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 
 
 def resource_rules(plurals: Iterable[str]) -> list[Object]:
     """What it does in the namespaces it serves; `plurals` are those of our kinds."""
     kinds = sorted(plurals)
     return [
-        _rule(GROUP, kinds, _READ),
+        _rule(GROUP, kinds, _WATCH),
         _rule(GROUP, [f"{kind}/status" for kind in kinds], ["patch"]),
         # Some clusters let only those set blockOwnerDeletion who may change the owner's finalizers.
         _rule(GROUP, [f"{kind}/finalizers" for kind in kinds], ["update"]),
         _rule("apps", ["deployments"], _KEEP),
         _rule("", ["services", "configmaps"], _KEEP),
         _rule("gateway.networking.k8s.io", ["httproutes"], _KEEP),
-        _rule("", ["pods"], _READ),
+        _rule("", ["pods"], _WATCH),
         # Created only, never read: a token that server and agents share.
         _rule("", ["secrets"], ["create"]),
         _rule("", ["events"], ["create"]),
@@ -63,7 +66,7 @@ def manifests(
     made = [_object("v1", "ServiceAccount", account, namespace)]
     made += _role(f"{account}-system", namespace, system_rules(lease), account, namespace)
     if not namespaces:
-        cluster = [*rules, _rule("", ["namespaces"], _READ)]
+        cluster = [*rules, _rule("", ["namespaces"], _WATCH)]
         made.append({**_object(f"{_RBAC}/v1", "ClusterRole", account), "rules": cluster})
         made.append(
             {**_object(f"{_RBAC}/v1", "ClusterRoleBinding", account), **_to("ClusterRole", account, account, namespace)}
@@ -71,6 +74,25 @@ def manifests(
     for served in namespaces:
         made += _role(account, served, rules, account, namespace)
     return made
+
+
+def user_roles(plurals: Iterable[str]) -> list[Object]:
+    """ClusterRoles for people: `kaos-view`, `kaos-edit` and `kaos-admin`.
+
+    They are aggregated into the cluster's own view, edit and admin, so that whoever may edit Deployments somewhere may
+    edit our kinds there too. admin has no more than edit: nobody but the operator writes status. Who is bound to
+    `kaos-edit` alone may create no pods; what the admission policy keeps from such an author is said there.
+    """
+    kinds = sorted(plurals)
+    view = [_rule(GROUP, [*kinds, *(f"{kind}/status" for kind in kinds)], _READ)]
+    edit = [*view, _rule(GROUP, kinds, _WRITE)]
+    return [_user_role("view", view), _user_role("edit", edit), _user_role("admin", edit)]
+
+
+def _user_role(name: str, rules: list[Object]) -> Object:
+    made = _object(f"{_RBAC}/v1", "ClusterRole", f"kaos-{name}")
+    made["metadata"]["labels"] = {**_LABELS, f"{_RBAC}/aggregate-to-{name}": "true"}
+    return {**made, "rules": rules}
 
 
 def _role(name: str, namespace: str, rules: list[Object], account: str, home: str) -> list[Object]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection as Many
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,13 +81,15 @@ async def watch(
     def run() -> None:
         error: BaseException | None = None
         try:
-            kopf.run(
-                registry=registry,
-                settings=_settings(collections, silence),
-                clusterwide=not namespaces,
-                namespaces=list(namespaces),
-                standalone=True,
-                stop_flag=stop,
+            _serve(
+                kopf.spawn_tasks(
+                    registry=registry,
+                    settings=_settings(collections, silence),
+                    clusterwide=not namespaces,
+                    namespaces=list(namespaces),
+                    standalone=True,
+                    stop_flag=stop,
+                )
             )
         except BaseException as problem:  # noqa: BLE001  # the loop that waits for it is told
             error = problem
@@ -100,6 +103,35 @@ async def watch(
         stop.set()
         if not ended.done():
             await asyncio.wait([ended], timeout=_FAREWELL)
+
+
+def _serve(spawned: Coroutine[Any, Any, Many[asyncio.Task[Any]]]) -> None:
+    """Run kopf's tasks in a loop of this thread until the first of them ends, and leave none behind.
+
+    Its own way to end waits for every task without a limit, and a watch may swallow its cancellation: then it would
+    neither serve nor end (F8).
+
+    Raises:
+        Exception: of the task that ended.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    async def serve() -> None:
+        done, _ = await asyncio.wait(await spawned, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    try:
+        loop.run_until_complete(serve())
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL / 2))
+        loop.set_exception_handler(lambda *_: None)  # of those that never end
+        loop.close()
 
 
 def _end(ended: asyncio.Future[None], error: BaseException | None) -> None:

@@ -26,10 +26,9 @@ OURS = ("MCPServer", "Agent", "ModelAPI")
 CHILDREN = ("Deployment", "Service", "ConfigMap", "HTTPRoute")
 MANAGED = "app.kubernetes.io/managed-by"
 HASH = "kaos.tools/applied-hash"
-OTHER_EACH_TIME = {
-    "uid", "resourceVersion", "creationTimestamp", "managedFields", "lastTransitionTime", "clusterIP", "clusterIPs", HASH
-}  # fmt: skip
-MEBIBYTE = 1 << 20
+OTHER_EACH_TIME = frozenset(
+    ["uid", "resourceVersion", "creationTimestamp", "managedFields", "lastTransitionTime", "clusterIP", "clusterIPs"]
+) | {HASH}
 
 
 class Oracles:

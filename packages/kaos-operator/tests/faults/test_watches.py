@@ -205,7 +205,7 @@ def test_the_same_event_a_thousand_times_is_one_reconcile(world, proxy):
 @pytest.mark.parametrize(
     "line", [BOOKMARK_WITHOUT_METADATA, UNKNOWN_TYPE, MALFORMED], ids=["bookmark", "unknown type", "malformed"]
 )
-def test_a_line_that_makes_no_sense_is_passed_over(world, proxy, line, request):
+def test_a_line_that_makes_no_sense_is_passed_over(world, proxy, line):
     """F17: a strange line costs a log line at most; what comes after it counts."""
     name = f"after-{line[9:12].lower().decode()}"
     strange = proxy.add(Rule(SERVERS, Inject(line), count=1))
@@ -239,7 +239,7 @@ def test_half_a_list_is_no_list(world, proxy, oracles, tidy):
 
 
 @pytest.mark.parametrize("path", ["", "/mcpservers"], ids=["everything", "servers"])
-def test_a_page_of_html_is_no_list(world, proxy, oracles, path):
+def test_a_page_of_html_is_no_list(world, proxy, settings, path):
     """F19: an auth proxy's page with status 200 at the start: not ready, no write; and then it works."""
     name = f"page{len(path)}"
     world.create(world.server(name))
@@ -253,20 +253,21 @@ def test_a_page_of_html_is_no_list(world, proxy, oracles, path):
     world.operator.begin()
     rule.wait(fired=5, timeout=60)
 
-    assert ask(world, "/readyz") == 503
+    port = int(settings["KAOS_HTTP_PORT"])
+    assert ask(port, "/readyz") == 503
     rule.remove()
-    world.until(lambda: ask(world, "/readyz") == 200)
+    world.until(lambda: ask(port, "/readyz") == 200)
     world.create(world.server(f"{name}-later"))
     world.until_programmed(f"{name}-later")
     world.quiet()
     assert {r.name.removeprefix("mcpserver-") for r in world.writes(mark)} == {f"{name}-later"}
 
 
-def ask(world, path):
+def ask(port, path):
     """A page of an operator that may not have said yet where it listens."""
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", int(world.operator._env["KAOS_HTTP_PORT"]), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

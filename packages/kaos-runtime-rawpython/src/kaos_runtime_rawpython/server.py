@@ -47,6 +47,7 @@ from kaos_runtime_rawpython.front import build_app  # noqa: E402
 from kaos_runtime_rawpython.limits import adopt_orphans  # noqa: E402
 from kaos_runtime_rawpython.pool import Pool, log  # noqa: E402
 from kaos_runtime_rawpython.source import SourceError, tools_source  # noqa: E402
+from kaos_runtime_rawpython.telemetry import spans_sent  # noqa: E402
 from kaos_runtime_rawpython.template import fork_template  # noqa: E402
 
 for _name in _not_set:
@@ -93,13 +94,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(config: Config, template: int, control: socket.socket, listener: socket.socket) -> int:
     pool = Pool(config, template, control)
     pool.start()
-    try:
-        server = _Server(_uvicorn_config(build_app(config, pool)))
-        pool.loaded.add_done_callback(lambda done: server.stop() if done.exception() else None)
-        pool.broken.add_done_callback(lambda _: server.stop())
-        await server.serve(sockets=[listener])
-    finally:
-        pool.close()
+    # After the fork of the template, which must have one thread, and while the first worker loads the code.
+    with spans_sent(os.environ):
+        try:
+            server = _Server(_uvicorn_config(build_app(config, pool)))
+            pool.loaded.add_done_callback(lambda done: server.stop() if done.exception() else None)
+            pool.broken.add_done_callback(lambda _: server.stop())
+            await server.serve(sockets=[listener])
+        finally:
+            pool.close()
     if pool.loaded.done() and (error := pool.loaded.exception()):
         raise error
     if pool.broken.done():

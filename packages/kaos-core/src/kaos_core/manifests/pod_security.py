@@ -13,7 +13,7 @@ from kaos_core.errors import Problem
 
 Level = Literal["restricted", "baseline", "privileged"]
 
-_RESTRICTED_VOLUMES = {
+RESTRICTED_VOLUMES = {
     "configMap",
     "csi",
     "downwardAPI",
@@ -23,7 +23,7 @@ _RESTRICTED_VOLUMES = {
     "projected",
     "secret",
 }
-_BASELINE_CAPABILITIES = {
+BASELINE_CAPABILITIES = {
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -84,8 +84,8 @@ def _baseline(pod_spec: Mapping[str, Any]) -> Iterator[str]:
         if context.get("privileged"):
             yield f"privileged (container {name})"
         added = set((context.get("capabilities") or {}).get("add") or [])
-        if added - _BASELINE_CAPABILITIES:
-            yield f"capabilities (container {name} adds {', '.join(sorted(added - _BASELINE_CAPABILITIES))})"
+        if added - BASELINE_CAPABILITIES:
+            yield f"capabilities (container {name} adds {', '.join(sorted(added - BASELINE_CAPABILITIES))})"
         if context.get("procMount", "Default") != "Default":
             yield f"procMount (container {name})"
         if any(port.get("hostPort") for port in container.get("ports") or []):
@@ -97,7 +97,7 @@ def _baseline(pod_spec: Mapping[str, Any]) -> Iterator[str]:
 def _restricted(pod_spec: Mapping[str, Any]) -> Iterator[str]:
     pod = _context(pod_spec)
     for volume in pod_spec.get("volumes") or []:
-        for source in volume.keys() - {"name", "hostPath"} - _RESTRICTED_VOLUMES:
+        for source in volume.keys() - {"name", "hostPath"} - RESTRICTED_VOLUMES:
             yield f"restrictedVolumes (volume {volume['name']} is {source})"
     for container in _containers(pod_spec):
         name, context = container["name"], _context(container)

@@ -56,7 +56,7 @@ class Telemetry(Model):
                 max_length=1024,
                 pattern=patterns.ENDPOINT,
                 json_schema_extra=cel(
-                    *((f"!self.lowerAscii().contains('{start}')", _LINK_LOCAL) for start in _LINK_LOCAL_STARTS)
+                    (f"{[*_LINK_LOCAL_STARTS]}.all(start, !self.lowerAscii().contains(start))", _LINK_LOCAL)
                 ),
             ),
         ]

@@ -1,0 +1,153 @@
+"""The operator under load: 300 MCPServers at once, all edited, a restart, idle; on a real API server on this machine.
+
+    nox -s bench -- operator_load            # 300 servers
+    KAOS_BENCH_SERVERS=1000 python bench/operator_load.py
+
+Printed with the figures of peers, measured on two cores of the same kind of machine with the same clients: the
+upstream Go operator, kmcp and vitorbari's. They are built from Go modules that need a container registry's bases to
+run as released; so they stand here as reference, and the ratio is against the upstream operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import ssl
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+from controlplane import namespaces
+from controlplane.binaries import find
+from controlplane.operators import OperatorProcess
+from controlplane.server import ControlPlane
+
+SERVERS = int(os.environ.get("KAOS_BENCH_SERVERS", "300"))
+CLIENTS = 32
+ROUNDS = int(os.environ.get("KAOS_BENCH_ROUNDS", "3"))
+UPSTREAM = {"created": 5.4, "writes": 7.0, "updated": 3.2}
+OTHERS = "kmcp 14.0 s, 7.8 writes, update 15.8 s; vitorbari 14.9 s, 13.4 writes, update 4.9 s"
+
+
+def document(number: int, revision: int = 0) -> dict[str, Any]:
+    code = f"def add(a: int, b: int) -> int:\n    return a + b + {revision}\n"
+    return {
+        "apiVersion": "kaos.tools/v1alpha1",
+        "kind": "MCPServer",
+        "metadata": {"name": f"s{number}"},
+        "spec": {"runtime": "rawpython", "params": code},
+    }
+
+
+class Cluster:
+    """One namespace of the API server, asked by many clients at once."""
+
+    def __init__(self, plane: ControlPlane, namespace: str, session: aiohttp.ClientSession) -> None:
+        self.plane = plane
+        self.path = f"/apis/kaos.tools/v1alpha1/namespaces/{namespace}/mcpservers"
+        self.session = session
+
+    async def send(self, count: int, revision: int | None) -> float:
+        """Create them, or edit them; seconds until every status is of the current generation."""
+        turns = asyncio.Semaphore(CLIENTS)
+
+        async def one(number: int) -> None:
+            async with turns:
+                if revision is None:
+                    call = self.session.post(self.path, json=document(number))
+                else:
+                    headers = {"Content-Type": "application/merge-patch+json"}
+                    body = document(number, revision)
+                    call = self.session.patch(f"{self.path}/s{number}", json=body, headers=headers)
+                async with call as answer:
+                    assert answer.status in (200, 201), await answer.text()
+
+        started = time.monotonic()
+        await asyncio.gather(*(one(number) for number in range(count)))
+        await self.converged(count)
+        return time.monotonic() - started
+
+    async def converged(self, count: int) -> None:
+        while True:
+            async with self.session.get(self.path) as answer:
+                items = (await answer.json())["items"]
+            told = sum(i.get("status", {}).get("observedGeneration") == i["metadata"]["generation"] for i in items)
+            if told >= count:
+                return
+            await asyncio.sleep(0.05)
+
+
+def writes(plane: ControlPlane, before: Counter[Any]) -> Counter[Any]:
+    return Counter({key: n for key, n in (plane.writes() - before).items() if key[1] != "mcpservers" or key[2]})
+
+
+async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
+    namespace = namespaces.create(plane.client)
+    context = ssl.create_default_context(cafile=str(plane.authority))
+    headers = {"Authorization": f"Bearer {plane.token()}"}
+    connector = aiohttp.TCPConnector(limit=CLIENTS, ssl=context)
+    found: dict[str, float] = {}
+    async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
+        cluster = Cluster(plane, namespace, session)
+        with OperatorProcess(plane, namespace, [namespace], {"KAOS_LOG_LEVEL": "INFO"}) as operator:
+            process = psutil.Process(operator.pid)
+            before, cpu = plane.writes(), process.cpu_times()
+            found["created"] = await cluster.send(SERVERS, None)
+            await asyncio.sleep(1)
+            found["writes"] = sum(writes(plane, before).values()) / SERVERS
+            spent = process.cpu_times()
+            found["cpu"] = spent.user + spent.system - cpu.user - cpu.system
+            before = plane.writes()
+            found["updated"] = await cluster.send(SERVERS, number + 1)
+            await asyncio.sleep(1)
+            found["update writes"] = sum(writes(plane, before).values()) / SERVERS
+            found["memory"] = process.memory_full_info().pss / 2**20
+            operator.stop()
+            before = plane.writes()
+            started = time.monotonic()
+            operator.start()
+            await one_edit(cluster, SERVERS - 1)
+            found["restart"] = time.monotonic() - started
+            await asyncio.sleep(3)
+            changed = writes(plane, before)
+            found["restart writes"] = sum(changed.values()) - 2  # the edit: its Deployment and its status
+            found["memory after restart"] = psutil.Process(operator.pid).memory_full_info().pss / 2**20
+    namespaces.delete(plane.client, namespace)
+    return found
+
+
+async def one_edit(cluster: Cluster, number: int) -> None:
+    """Edit the last one, and wait until it is done: the new process has seen everything by then."""
+    headers = {"Content-Type": "application/merge-patch+json"}
+    async with cluster.session.patch(
+        f"{cluster.path}/s{number}", json=document(number, 10**6), headers=headers
+    ) as answer:
+        assert answer.status == 200
+    await cluster.converged(SERVERS)
+
+
+async def main() -> None:
+    with ControlPlane(find(), audit=False) as plane:
+        rounds = [await one_round(plane, number) for number in range(ROUNDS)]
+    print(f"{SERVERS} MCPServers, {CLIENTS} clients, {ROUNDS} rounds, medians; Python {platform.python_version()}")
+    for name in rounds[0]:
+        values = [found[name] for found in rounds]
+        middle = statistics.median(values)
+        ratio = f"   {middle / UPSTREAM[name]:.2f} of upstream's {UPSTREAM[name]}" if name in UPSTREAM else ""
+        print(f"{name:>22}: {middle:8.2f}   ({min(values):.2f}–{max(values):.2f}){ratio}")
+    print(f"  reference: {OTHERS}")
+    print(json.dumps({"aiohttp": aiohttp.__version__, "cores": os.cpu_count()}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
