@@ -81,7 +81,14 @@ def test(session: nox.Session) -> None:
 def test_fast(session: nox.Session) -> None:
     """Stop at the first failure, without coverage and without what is marked slow: a loop for while you write."""
     install_all(session, *group("dev"))
-    session.run("pytest", "-x", "-m", "not servers", *session.posargs)
+    session.run("pytest", "-x", "-m", "not servers and not soak", *session.posargs)
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Run the tests that take their full time: idle minutes, thousands of resources."""
+    install_all(session, *group("dev"))
+    session.run("pytest", "-m", "soak", "--timeout", "3600", *session.posargs)
 
 
 @nox.session(default=False)

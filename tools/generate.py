@@ -90,8 +90,8 @@ def deploy_files(plurals: list[str]) -> dict[Path, str]:
         ),
         DEPLOY / "rbac-namespaced.yaml": manifests_text(
             rbac.manifests(plurals, SYSTEM_NAMESPACE, [EXAMPLE_NAMESPACE]),
-            f"An operator that serves the namespace {EXAMPLE_NAMESPACE} and nothing else, with Roles only. Put yours in",
-            "its place, and apply this once for each. KAOS_WATCH_NAMESPACES is the same list.",
+            f"An operator that serves the namespace {EXAMPLE_NAMESPACE} and nothing else, with Roles only. Put yours",
+            "in its place, and apply this once for each. KAOS_WATCH_NAMESPACES is the same list.",
         ),
         DEPLOY / "admission-policy.yaml": manifests_text(
             admission.manifests(plurals), "Who may ask for what in our resources: README.md. Kubernetes 1.30 and later."

@@ -20,6 +20,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+import kaos_runtime_rawpython as plugin
+from kaos_core import testing
+from kaos_core.plan import plan
+from kaos_core.registry import Registry
+
 CODE = '''
 import sys
 from fastmcp.exceptions import ToolError
@@ -100,18 +105,14 @@ def collector():
 
 @pytest.fixture
 def traced(start, collector):
-    """A server as the plan of a resource with `spec.telemetry` starts it."""
-
-    def run(**env):
-        told = {
-            "OTEL_SDK_DISABLED": "false",
-            "OTEL_SERVICE_NAME": "calc",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
-            "OTEL_RESOURCE_ATTRIBUTES": "service.namespace=shop,kaos.resource.name=calc",
-        }
-        return start(CODE, **told, **env).until_ready()
-
-    return run
+    """A server with what the plan of a resource gives it, and more variables if the test says so."""
+    plugins = testing.builtin_plugins()
+    plugins.register(plugin, "rawpython")
+    telemetry = {"enabled": True, "endpoint": collector.endpoint}
+    made = plan(testing.server("rawpython", params=CODE, telemetry=telemetry), Registry.build(plugins), plugins)
+    assert made.problems == ()
+    told = {entry["name"]: entry["value"] for entry in made.process.env}
+    return lambda **env: start(**told, **env).until_ready()
 
 
 @pytest.fixture
@@ -143,9 +144,8 @@ def test_a_call_is_one_span_and_handshakes_and_listings_are_none(traced, collect
     ended(server)
 
     ((resource, span),) = collector.spans
-    assert resource["service.name"] == "calc"
-    assert resource["service.namespace"] == "shop"
-    assert resource["kaos.resource.name"] == "calc"
+    assert resource["service.name"] == resource["kaos.resource.name"] == "check"
+    assert resource["service.namespace"] == "default"
     assert (span.name, span.kind) == ("tools/call add", Span.SPAN_KIND_SERVER)
     assert attributes(span)["gen_ai.tool.name"] == "add"
     assert attributes(span)["mcp.method.name"] == "tools/call"
@@ -229,14 +229,17 @@ def test_with_a_dead_collector_calls_work_and_the_log_has_one_line_of_it(start):
     assert endpoint.rpartition(":")[2] in line
 
 
-def test_with_a_collector_that_never_answers_calls_work_and_the_server_ends(start):
+def test_with_a_collector_that_never_answers_calls_work_and_the_server_ends_before_it_is_killed(start):
+    """The kubelet waits 30 s; the exporter alone would wait longer."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        server = start(CODE, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="20").until_ready()
+        patient = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_EXPORTER_OTLP_TIMEOUT": "3600"}  # ms, s
+        server = start(CODE, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **patient).until_ready()
         assert server.call("add", {"a": 1, "b": 2}).data == 3
         with deaf.accept()[0] as connection:  # a span is on its way
             assert server.call("add", {"a": 3, "b": 4}).data == 7
-            ended(server)
+            os.kill(server.pid, signal.SIGTERM)
+            assert server.wait(25) == 0, server.log
             assert connection.recv(4) == b"POST"
 
 

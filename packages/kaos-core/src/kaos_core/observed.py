@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from kaos_core.errors import Problem
 
+Outcome = Literal["ok", "auth", "failed", "timeout", "too-large", "redirected", "unsupported"]
+
 
 @dataclass(frozen=True)
 class Handshake:
@@ -26,7 +28,7 @@ class Handshake:
         tools: names in the server's order; None when they could not be listed.
     """
 
-    outcome: Literal["ok", "auth", "failed", "timeout", "too-large", "redirected", "unsupported"]
+    outcome: Outcome
     message: str = ""
     transport: Literal["streamable-http", "sse", ""] = ""
     protocol_version: str = ""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from kaos_core import conditions as c
 from kaos_core.errors import Problem
-from kaos_core.observed import Handshake, Observed
+from kaos_core.observed import Handshake, Observed, Outcome
 from kaos_core.plan import Plan
 from kaos_core.status_limits import (
     MAX_BLOCKED,
@@ -31,13 +31,14 @@ INVALID_INPUT_EXIT = 78
 """Exit code of a program whose user has to change something; its last line begins with the reason."""
 
 _PULL_FAILURES = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
-_PROBE_REASONS = {
+PROBE_REASONS: Mapping[Outcome, str] = {
     "failed": "ProbeFailed",
     "timeout": "ProbeTimeout",
     "too-large": "ProbeTooLarge",
     "redirected": "ProbeRedirected",
     "unsupported": "ProtocolUnsupported",
 }
+"""What an outcome of a handshake is called when it keeps a server from being Ready."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ def _handshake_failed(facts: _Facts) -> Verdict | None:
     handshake = facts.observed.handshake
     if handshake is None or handshake.outcome in ("ok", "auth"):
         return None
-    return Verdict("False", _PROBE_REASONS[handshake.outcome], clipped(handshake.message))
+    return Verdict("False", PROBE_REASONS[handshake.outcome], clipped(handshake.message))
 
 
 def _tools(facts: _Facts, ready: Verdict) -> Verdict:
@@ -348,7 +349,7 @@ def _state(facts: _Facts, verdicts: Mapping[str, Verdict]) -> str:
         return "Terminating"
     if ready.status == "True":
         return "Running" if seen.replicas == seen.desired else "Scaling"
-    if ready.reason in _PROBE_REASONS.values():
+    if ready.reason in PROBE_REASONS.values():
         return "ValidationFailed"
     if ready.reason not in c.PENDING:
         return "Failed"

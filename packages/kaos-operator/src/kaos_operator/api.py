@@ -243,14 +243,6 @@ class Api:
         )
 
 
-def _items(answer: Mapping[str, Any], path: str) -> list[Object]:
-    """Of a list; what is no list is no empty one (F18). An empty list of metadata has `items: null`."""
-    items = answer.get("items", "")
-    if not str(answer.get("kind", "")).endswith("List") or not isinstance(items, list | None):
-        raise ApiError(200, "NotAList", f"{path}: the answer is no list")
-    return items or []
-
-
 def _items(answer: Object, path: str) -> list[Object]:
     """The items of a list; an empty one may say null. What is no list is an error, never an empty one (F18, F19)."""
     items = answer.get("items", ())

@@ -8,12 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
-_QUIET = {
-    "kopf": logging.WARNING,
-    "kopf.objects": logging.WARNING,
-    "kopf._core.reactor.running": logging.ERROR,
-    "aiohttp": logging.WARNING,
-}
+_OURS = ("kaos_core", "kaos_operator", "kaos_probe")
 
 
 class _Json(logging.Formatter):
@@ -38,13 +33,16 @@ class _Text(logging.Formatter):
 
 
 def set_up(level: str, form: str) -> None:
-    """Log to stderr. kopf's own chatter about single objects is left out unless the level is DEBUG."""
+    """Log to stderr at this level; of the libraries only what is a warning, and of kopf all at DEBUG."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    if level.upper() != "DEBUG":
-        for name, least in _QUIET.items():
-            logging.getLogger(name).setLevel(least)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level.upper())
+    # It warns that it has no signals in its thread; they are the operator's.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    if level.upper() == "DEBUG":
+        logging.getLogger("kopf").setLevel(logging.DEBUG)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kaos_core.conditions import READY, TOOLS_DISCOVERED
 from kaos_core.errors import Problem
-from kaos_core.observed import Handshake, Observed
+from kaos_core.observed import Handshake, Observed, Outcome
+from kaos_core.status import PROBE_REASONS
 from kaos_operator.cache import Child
 from kaos_operator.pods import Pod
 
@@ -19,6 +21,9 @@ _MISSING = (
     (re.compile(r"couldn't find key \S+ in ConfigMap (\S+)", re.I), "ConfigMapNotFound", "ConfigMap"),
 )
 """What the ReplicaSet controller and the kubelet say when something a pod refers to is not there."""
+
+
+_OUTCOMES: Mapping[str, Outcome] = {reason: outcome for outcome, reason in PROBE_REASONS.items()}
 
 
 def observe(
@@ -81,6 +86,35 @@ def observe(
         programmed=programmed,
         handshake=handshake,
         deleting=deleting,
+    )
+
+
+def remembered(status: Mapping[str, Any], generation: int) -> Handshake | None:
+    """The handshake that a status tells of, for an operator that has just started and has not asked yet.
+
+    Without it, every restart would say of every server that it is not Ready, and take that back a moment later.
+    None when the status is of another generation, or when there had been no answer.
+    """
+    conditions = {condition.get("type"): condition for condition in status.get("conditions") or []}
+    ready, tools = conditions.get(READY) or {}, conditions.get(TOOLS_DISCOVERED) or {}
+    if status.get("observedGeneration") != generation or ready.get("observedGeneration") != generation:
+        return None
+    if outcome := _OUTCOMES.get(ready.get("reason", "")):
+        return Handshake(outcome, ready.get("message", ""))
+    validation = status.get("validation")
+    if ready.get("status") != "True" or not validation:
+        return None
+    about = status.get("serverInfo") or {}
+    listed = tools.get("status") == "True"
+    return Handshake(
+        "auth" if validation.get("requiresAuth") else "ok",
+        "" if listed else tools.get("message", ""),
+        transport=validation.get("transportUsed", ""),
+        protocol_version=validation.get("protocolVersion", ""),
+        server_name=about.get("name", ""),
+        server_version=about.get("version", ""),
+        capabilities=tuple(validation.get("capabilities") or ()),
+        tools=tuple(status.get("availableTools") or ()) if listed else None,
     )
 
 

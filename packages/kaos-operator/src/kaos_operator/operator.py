@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,9 +15,7 @@ from kaos_core.manifests.names import API_VERSION
 from kaos_core.manifests.pod_security import Level
 from kaos_core.plugins import Plugins
 from kaos_core.settings import Settings
-from kaos_operator import info
-from kaos_operator.api import Api, ApiError, NotLeaderError
-from kaos_operator.apply import Refused
+from kaos_operator.api import Api, ApiError
 from kaos_operator.cache import Cache
 from kaos_operator.connection import connect
 from kaos_operator.environment import Environment
@@ -26,23 +23,21 @@ from kaos_operator.events import Events
 from kaos_operator.leader import Leader
 from kaos_operator.metrics import Metrics
 from kaos_operator.objects import Key, Object, child_key
-from kaos_operator.overlays import Overlays
 from kaos_operator.probing import Prober
 from kaos_operator.queue import WorkQueue
 from kaos_operator.reconcile import Inputs, Reconciler
+from kaos_operator.runtimes import Runtimes
 from kaos_operator.streams import Streams
 from kaos_operator.sweep import sweep
 from kaos_operator.syncing import Seen, complete
 from kaos_operator.watching import CHILDREN, Collection, watch
 from kaos_operator.web import Web
+from kaos_operator.workers import Workers
 
 _log = logging.getLogger(__name__)
 
+CONFIG_MAPS = Collection("v1", "ConfigMap", "configmaps")
 ROUTES = ("gateway.networking.k8s.io/v1", "HTTPRoute")
-FORBIDDEN_LIMIT = 30.0
-"""The longest pause after a Forbidden: rights come back without any event (F5)."""
-LEASE_LOOK = 0.2
-"""How soon a resource is looked at again whose write came when the Lease had just run out."""
 ROUTE_LOOK = 30.0
 """How often it is looked whether the cluster has HTTPRoutes by now."""
 
@@ -63,7 +58,6 @@ class Operator:
             lambda document: self._references(document),
         )
         self.queue: WorkQueue[Key] = WorkQueue(environment.retry_first, environment.retry_limit)
-        self.overlays = Overlays(plugins)
         self.metrics = Metrics(_Live(self.cache))
         self.streams = Streams(self._listed_again)
         self.api = Api(lambda: connect(environment.requests), environment.request_timeout)
@@ -87,13 +81,15 @@ class Operator:
         )
         if environment.leader_election:
             self.api.may_write = lambda: self.leader.leads
-        self._reconciler = Reconciler(self.api, self.cache, self.prober, self.events, self._inputs, _now)
+        self.runtimes = Runtimes(
+            self.api, plugins, environment.namespace, self.events, self.metrics, self._runtimes_changed
+        )
+        reconciler = Reconciler(self.api, self.cache, self.prober, self.events, self._inputs, _now, self.queue.add)
+        self.workers = Workers(environment.workers, self.queue, reconciler, self.metrics)
         self._has_routes = False
         self._synced = False
         self._seen: set[Seen] = set()
         self._leading = asyncio.Event()
-        self._may_work = asyncio.Event()
-        self._publish = asyncio.Event()
         self._stop = asyncio.Event()
         self._sweeps: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -114,18 +110,22 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         await self._begin()
-        own = [self._tend(), self._publishing(), self._watch_children(), self._watch_registry()]
+        own = [
+            self._tend(),
+            self.runtimes.publish(self._leading),
+            self._watching(self._collections, self, environment.watch_namespaces),
+            self._watching(lambda: [CONFIG_MAPS], self.runtimes, (environment.namespace,)),
+        ]
         if environment.leader_election:
             own.append(self.leader.run())
         else:
             self._leads(True)
         tasks = [asyncio.create_task(part) for part in own]
-        workers = [asyncio.create_task(self._work(), name=f"worker {n}") for n in range(environment.workers)]
+        workers = self.workers.start()
         _log.info("started", extra={"namespace": environment.namespace, "port": self.port})
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks, *workers], return_when=asyncio.FIRST_COMPLETED)
-        self._may_work.clear()
-        await self._drain(workers)
+        await self.workers.stop()
         await self.prober.close()
         for task in (stopping, *tasks):
             task.cancel()
@@ -140,7 +140,7 @@ class Operator:
         pause = 0.2
         while not self._stop.is_set():
             try:
-                await self._read_registry()
+                await self.runtimes.read()
                 self._has_routes = bool(self.environment.gateway) and await self.api.serves(*ROUTES)
                 return
             except ApiError as error:
@@ -149,64 +149,8 @@ class Operator:
                     await asyncio.wait_for(self._stop.wait(), pause)
                 pause = min(pause * 2, 5.0)
 
-    async def _read_registry(self) -> None:
-        namespace = self.environment.namespace
-        for config_map in await self.api.objects("v1", "ConfigMap", namespace):
-            self.overlays.see(config_map)
-        self._registry_changed(set())
-
-    async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
-        """Let the keys in work be finished, for ten seconds at most."""
-        deadline = time.monotonic() + 10
-        while self.queue.working and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-
-    # Reconciling.
-
-    async def _work(self) -> None:
-        while True:
-            await self._may_work.wait()
-            key = await self.queue.take()
-            if not self._may_work.is_set():
-                self.queue.add(key, fresh=False)
-                self.queue.done(key)
-                continue
-            started = time.perf_counter()
-            result = await self._once(key)
-            self.metrics.reconciles.labels(key.kind, result).inc()
-            self.metrics.seconds.labels(key.kind).observe(time.perf_counter() - started)
-            self.queue.done(key)
-
-    async def _once(self, key: Key) -> str:
-        try:
-            await self._reconciler.reconcile(key)
-        except Refused as refused:
-            limit = FORBIDDEN_LIMIT if refused.problem.reason == "Forbidden" else None
-            pause = self.queue.failed(key, at_least=refused.retry_after, at_most=limit)
-            _say("refused", key, str(refused), pause)
-            return "refused"
-        except ApiError as error:
-            # A lost race is no news: the next look sees what won it (F2).
-            level = logging.DEBUG if error.status == 409 else logging.WARNING
-            pause = self.queue.failed(key, at_least=error.retry_after)
-            _say("the API server did not do it", key, str(error), pause, level)
-            return "error"
-        except NotLeaderError:
-            # Not at once: nothing was awaited, so the loop would never come to renew the Lease, or to anything else.
-            self.queue.later(key, LEASE_LOOK)
-            return "not leader"
-        except Exception as error:  # noqa: BLE001  # a defect of ours or of a plugin costs one resource, not the process
-            _log.exception("reconcile failed", extra={"resource": str(key), "error": repr(error)})
-            self.queue.failed(key, at_least=1.0)
-            return "defect"
-        self.queue.succeeded(key)
-        return "done"
-
     def _inputs(self) -> Inputs:
-        return Inputs(self.overlays.registry, self.plugins, self._settings)
+        return Inputs(self.runtimes.registry, self.plugins, self._settings)
 
     def _settings(self, namespace: str) -> Settings:
         level = self.cache.level(namespace) if not self.environment.watch_namespaces else ""
@@ -272,15 +216,6 @@ class Operator:
             made.append(Collection(*ROUTES, "httproutes", CHILDREN))
         return made
 
-    async def _watch_children(self) -> None:
-        await self._watching(self._collections, self, self.environment.watch_namespaces)
-
-    async def _watch_registry(self) -> None:
-        registry = _RegistrySink(self)
-        await self._watching(
-            lambda: [Collection("v1", "ConfigMap", "configmaps")], registry, (self.environment.namespace,)
-        )
-
     async def _watching(self, collections: Any, sink: Any, namespaces: tuple[str, ...]) -> None:
         """Watch for ever. What ends kopf (an ERROR in a stream, a broken line) costs one start of the watches (F8)."""
         pause = 0.5
@@ -320,35 +255,6 @@ class Operator:
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
 
-    # The registry.
-
-    def _registry_changed(self, names: set[str]) -> None:
-        for key, document in self.cache.resources.items():
-            if key.kind == "MCPServer" and (document.get("spec") or {}).get("runtime") in names:
-                self.queue.add(key)
-        problems = self.overlays.problems()
-        self.metrics.runtimes.set(len(self.overlays.registry.by_name))
-        self.metrics.registry_valid.set(not problems)
-        self.metrics.plugin_failures.set(len(self.plugins.failures))
-        self._publish.set()
-
-    async def _publishing(self) -> None:
-        """Keep `kaos-operator-info` true, and tell a ConfigMap what is wrong with it."""
-        while True:
-            await self._publish.wait()
-            await self._leading.wait()
-            self._publish.clear()
-            try:
-                await info.publish(
-                    self.api, info.info(self.environment.namespace, self.plugins, self.overlays.registry)
-                )
-                for config_map, problem in self.overlays.problems():
-                    await self.events.warn(config_map, problem.reason, problem.message)
-            except (ApiError, NotLeaderError) as error:
-                _log.warning("kaos-operator-info could not be written", extra={"error": str(error)})
-                self._publish.set()
-                await asyncio.sleep(5)
-
     async def _tend(self) -> None:
         """Look at everything again now and then, and whether the cluster has got HTTPRoutes."""
         await self._sync()
@@ -367,6 +273,13 @@ class Operator:
                 due += self.environment.resync
                 self._everything()
 
+    def _runtimes_changed(self, names: set[str]) -> None:
+        """Look at the servers of these runtimes again, and at the agents that refer to one of them."""
+        for key, document in list(self.cache.resources.items()):
+            if key.kind == "MCPServer" and (document.get("spec") or {}).get("runtime") in names:
+                for concerned in (key, *self.cache.referring_to(key)):
+                    self.queue.add(concerned)
+
     def _everything(self) -> None:
         for key in self.cache.resources:
             self.queue.add(key, fresh=False)
@@ -383,10 +296,7 @@ class Operator:
         self._update()
 
     def _update(self) -> None:
-        if self._leading.is_set() and self._synced:
-            self._may_work.set()
-        else:
-            self._may_work.clear()
+        self.workers.hold(not (self._leading.is_set() and self._synced))
 
     def _healthy(self) -> str:
         silence = self.streams.silence()
@@ -406,27 +316,6 @@ class Operator:
         return self.metrics.text()
 
 
-class _RegistrySink:
-    """The events of the system namespace's ConfigMaps."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
-
-    def see(self, obj: Object) -> None:
-        if obj["metadata"]["name"] != info.NAME:
-            self._after(lambda overlays: overlays.see(obj))
-
-    def lose(self, obj: Object) -> None:
-        self._after(lambda overlays: overlays.lose(obj["metadata"]["name"]))
-
-    def _after(self, change: Callable[[Overlays], set[str]]) -> None:
-        """A ConfigMap that broke may change no runtime, and is news all the same (F25)."""
-        before = self._operator.overlays.registry
-        changed = change(self._operator.overlays)
-        if self._operator.overlays.registry is not before:
-            self._operator._registry_changed(changed)
-
-
 class _Live:
     """The resources as they are whenever somebody iterates."""
 
@@ -439,7 +328,3 @@ class _Live:
 
 def _one(key: Key | None) -> set[Key]:
     return {key} if key else set()
-
-
-def _say(what: str, key: Key, error: str, pause: float, level: int = logging.WARNING) -> None:
-    _log.log(level, what, extra={"resource": str(key), "error": error, "again": f"{pause:.2g} s"})

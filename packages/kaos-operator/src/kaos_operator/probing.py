@@ -83,6 +83,11 @@ class Prober:
         asked = self._asked.get(key)
         return asked.answer if asked and asked.answered_epoch == epoch else None
 
+    def has_answered(self, key: Key) -> bool:
+        """Whether this server has answered since the operator was started, about whatever rollout."""
+        asked = self._asked.get(key)
+        return asked is not None and asked.answer is not None
+
     def forget(self, key: Key) -> None:
         """Ask this server no more."""
         asked = self._asked.pop(key, None)

@@ -24,7 +24,7 @@ from kaos_operator.cache import Cache
 from kaos_operator.difference import merge_patch
 from kaos_operator.events import Events
 from kaos_operator.objects import Key, Object
-from kaos_operator.observe import observe
+from kaos_operator.observe import observe, remembered
 from kaos_operator.probing import Prober, Question
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Reconciler:
         events: Events,
         inputs: Callable[[], Inputs],
         now: Callable[[], str],
+        wake: Callable[[Key], None],
     ) -> None:
         self._api = api
         self._cache = cache
@@ -57,6 +58,7 @@ class Reconciler:
         self._events = events
         self._inputs = inputs
         self._now = now
+        self._wake = wake
 
     async def reconcile(self, key: Key) -> None:
         """Make one resource true, and its status with it.
@@ -109,22 +111,29 @@ class Reconciler:
         pods = self._cache.pods_of(key)
         stopped = bool(planned.errors or planned.waiting)
         epoch = f"{deployment.uid} {deployment.generation}" if deployment else ""
+        generation = int(document["metadata"].get("generation") or 0)
+        before = document.get("status") or {}
+        handshake = self._prober.answer(key, epoch)
+        if handshake is None and not self._prober.has_answered(key):
+            handshake = remembered(before, generation)
         observed = observe(
-            int(document["metadata"].get("generation") or 0),
+            generation,
             deployment,
             pods,
             applied=refusal is None and not stopped,
             programmed=_problem(refusal),
-            handshake=self._prober.answer(key, epoch),
+            handshake=handshake,
             deleting=deleting,
             replicas=getattr(planned.resource.spec, "replicas", None),
         )
         self._ask(key, planned, epoch, serving=observed.available > 0 and not deleting and not stopped, pods=pods)
-        before = document.get("status") or {}
         made = status(planned, observed, before, self._now())
         if change := merge_patch(before, made):
             # A merge patch carries no version, so it conflicts only with a new object of the same name (F2, F14).
-            self._cache.see_resource(await self._api.patch_status(document, change))
+            concerned = self._cache.see_resource(await self._api.patch_status(document, change))
+            # The watch brings the same once more, as old news; whoever depends on this one is told now.
+            for other in concerned - {key}:
+                self._wake(other)
         await self._events.tell(document, planned, before, made)
 
     def _ask(self, key: Key, planned: Plan, epoch: str, *, serving: bool, pods: Any) -> None:

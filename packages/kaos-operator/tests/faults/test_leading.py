@@ -47,10 +47,10 @@ def settings(clock):
 
 @pytest.fixture
 def second(world, control_plane, login, settings, tmp_path):
-    """Another replica, whose clock is 90 seconds behind."""
+    """Another replica, whose clock is 90 seconds ahead."""
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     offset = tmp_path / "offset"
-    offset.write_text("-90")
+    offset.write_text("90")
     more = {**settings, **shifted(offset)}
     with OperatorProcess(control_plane, world.namespace, [world.namespace], more, login) as replica:
         yield replica
@@ -88,7 +88,7 @@ def test_a_clock_that_jumps_changes_nothing(world, clock):
 
     for offset in ("7200", "-7200", "0"):
         clock.write_text(offset)
-        assert len(renewals(world, 4)) == 1
+        assert len(renewals(world, 3)) == 1
 
     assert leads(world.operator)
     assert lease(world)["leaseTransitions"] == term
@@ -96,12 +96,12 @@ def test_a_clock_that_jumps_changes_nothing(world, clock):
     assert world.writes(mark) == []
 
 
-@pytest.mark.parametrize("skew", ["90", "-90", "7200"])
+@pytest.mark.parametrize("skew", ["-90", "7200"])
 def test_two_replicas_with_other_clocks_never_both_lead(world, clock, second, skew):
     """F42: however far the clocks are apart, the second waits while the first renews, and takes over when it stops."""
     clock.write_text(skew)
     world.until(lambda: leads(world.operator))
-    assert len(renewals(world, 6)) == 1
+    assert len(renewals(world, 5)) == 1
     assert not leads(second)
 
     world.operator.kill()
@@ -140,13 +140,13 @@ def test_a_leader_whose_lease_runs_out_writes_nothing_and_stays_alive(world, pro
 
 def test_a_terminated_operator_finishes_and_gives_the_lease_back(world, proxy, writing):
     """F48: SIGTERM in the middle of a resource: it is finished, the Lease is free, the exit code is 0."""
-    slow = proxy.add(Rule(writing("/deployments/mcpserver-last"), Delay(2)))
+    slow = proxy.add(Rule(writing("/services/mcpserver-last"), Delay(2)))
     world.create(world.server("last"))
     slow.wait()
 
     assert world.operator.stop() == 0
 
     written = [r.path.rpartition("/namespaces/")[2].partition("/")[2] for r in proxy.writes(match=writing("last"))]
-    assert written == ["deployments/mcpserver-last", "services/mcpserver-last", "mcpservers/last/status"]
+    assert written == ["services/mcpserver-last", "deployments/mcpserver-last", "mcpservers/last/status"]
     assert lease(world)["holderIdentity"] == ""
     world.operator.start()
