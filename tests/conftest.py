@@ -96,7 +96,9 @@ class Kaos:
 
 SYSTEM = "kaos-system"
 PLURALS = ("agents", "mcpservers", "modelapis")
-IMAGES = {"registry.example/team-python:v1.0.0": ["{python}", "-m", "kaos_runtime_rawpython.server", "--port", "{port}"]}
+IMAGES = {
+    "registry.example/team-python:v1.0.0": ["{python}", "-m", "kaos_runtime_rawpython.server", "--port", "{port}"]
+}
 """What stands for the images of our pages on the node."""
 
 

@@ -207,7 +207,9 @@ def test_troubleshooting_has_every_reason_and_no_other():
 
 
 def test_troubleshooting_links_every_reason_where_it_is_described():
-    assert {reason.lower() for group in REASONS.values() for reason in group} <= anchors(ROOT / "docs/troubleshooting.md")
+    assert {reason.lower() for group in REASONS.values() for reason in group} <= anchors(
+        ROOT / "docs/troubleshooting.md"
+    )
 
 
 def test_the_overview_of_the_operator_has_every_metric_and_no_other():

@@ -201,6 +201,11 @@ def test_a_value_comes_from_one_place(refused, source):
     refused(env(value="x", valueFrom={"fieldRef": {"fieldPath": "metadata.name"}}), "give value or valueFrom, not both")
 
 
+@pytest.mark.parametrize("source", [{}, {name: {"name": "a"} for name in ("secretRef", "configMapRef")}])
+def test_whole_objects_as_variables_have_one_source(refused, source):
+    refused(container(envFrom=[{"prefix": "A_", **source}]), "give exactly one of secretRef, configMapRef")
+
+
 # Image, command, resources.
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
 
 from kaos_core.errors import Problem
 from kaos_core.plan import Plan, Token
@@ -44,7 +43,7 @@ async def apply_plan(api: Api, cache: Cache, key: Key, uid: str, plan: Plan) -> 
         try:
             if obj["kind"] == "Deployment" and plan.token and _differs(cache, obj, uid):
                 await _ensure_token(api, obj, plan.token)
-            writes += await _ensure(api, cache, obj, uid)
+            writes += await _ensure(api, cache, key, obj, uid)
         except ApiError as error:
             raise _verdict(error, obj) from error
     if plan.objects:
@@ -52,13 +51,13 @@ async def apply_plan(api: Api, cache: Cache, key: Key, uid: str, plan: Plan) -> 
     return writes
 
 
-async def _ensure(api: Api, cache: Cache, obj: Object, uid: str) -> int:
+async def _ensure(api: Api, cache: Cache, key: Key, obj: Object, uid: str) -> int:
     """One object; 1 when it was written."""
     child = cache.children.get(child_key(obj))
     if child is not None and not _ours(child, uid):
-        raise Refused(_name_conflict(child.key, child.owner))
+        raise Refused(_taken(key, child.key, child.owner))
     if child is None or _must_write(child, obj):
-        cache.see_child(await _applied(api, obj, uid, child.uid if child else ""))
+        cache.see_child(await _applied(api, key, obj, uid, child.uid if child else ""))
         if (written := cache.children.get(child_key(obj))) is not None:
             cache.settle(written)
         return 1
@@ -86,7 +85,7 @@ def _ours(child: Child, uid: str) -> bool:
     return child.owner is not None and child.owner[1] == uid
 
 
-async def _applied(api: Api, obj: Object, uid: str, known: str) -> Object:
+async def _applied(api: Api, key: Key, obj: Object, uid: str, known: str) -> Object:
     try:
         return await api.apply(obj, uid=known)
     except ApiError as error:
@@ -98,7 +97,7 @@ async def _applied(api: Api, obj: Object, uid: str, known: str) -> Object:
         return await api.apply(obj)
     whose = owner(live)
     if whose is None or whose[1] != uid:
-        raise Refused(_name_conflict(child_key(obj), whose))
+        raise Refused(_taken(key, child_key(obj), whose))
     if (live["metadata"].get("annotations") or {}).get(APPLIED_HASH) == obj["metadata"]["annotations"][
         APPLIED_HASH
     ] and not drifted(obj, live):
@@ -139,7 +138,11 @@ async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKe
     return writes
 
 
-def _name_conflict(child: ChildKey, whose: Any) -> Problem:
+def _taken(key: Key, child: ChildKey, whose: tuple[Key, str] | None) -> Problem:
+    """What is in the way: a stranger, or what is left of an earlier resource of this very name (F14)."""
+    if whose is not None and whose[0] == key:
+        message = f"waiting until {child} of the {key.kind} that had this name before has been deleted"
+        return Problem("Progressing", message)
     holder = f"it belongs to {whose[0]}" if whose else "KAOS did not make it"
     return Problem(
         "NameConflict",

@@ -152,10 +152,18 @@ class Cache:
         self._pods[label][pod.name] = pod
         return self._by_label.get(label)
 
+    def pods(self) -> list[tuple[str, _Label, Pod]]:
+        """Every pod with its namespace and the label that says whose it is."""
+        return [(label[0], label, pod) for label, pods in self._pods.items() for pod in pods.values()]
+
     def lose_pod(self, obj: Mapping[str, Any]) -> Key | None:
         """A pod that is gone -> the resource it served."""
         label = self._label_of_pod(obj)
-        if label is None or self._pods[label].pop(obj["metadata"]["name"], None) is None:
+        return None if label is None else self.lose_pod_of(label, obj["metadata"]["name"])
+
+    def lose_pod_of(self, label: _Label, name: str) -> Key | None:
+        """The same, of a pod that is known."""
+        if label not in self._pods or self._pods[label].pop(name, None) is None:
             return None
         if not self._pods[label]:
             del self._pods[label]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 PHASES = ("Pending", "Ready", "Failed")
@@ -18,7 +18,7 @@ TRANSPORTS = ("streamable-http", "sse", "unknown")
 class Metrics:
     """The operator's own numbers; those of the resources are counted when somebody asks."""
 
-    def __init__(self, resources: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, resources: Iterable[Mapping[str, Any]], sent: Mapping[str, int]) -> None:
         registry = self.registry = CollectorRegistry(auto_describe=True)
         self.reconciles = Counter(
             "kaos_reconciles", "Reconciles by kind and result.", ["kind", "result"], registry=registry
@@ -32,7 +32,6 @@ class Metrics:
         )
         self.waiting = Gauge("kaos_queue_length", "Resources that wait for a reconcile.", registry=registry)
         self.leads = Gauge("kaos_leader", "Whether this replica writes.", registry=registry)
-        self.writes = Counter("kaos_api_writes", "Writes to the API server by method.", ["method"], registry=registry)
         self.handshakes = Counter("kaos_handshakes", "MCP handshakes by outcome.", ["outcome"], registry=registry)
         self.runtimes = Gauge("kaos_runtimes", "Runtimes in the registry.", registry=registry)
         self.registry_valid = Gauge(
@@ -40,12 +39,29 @@ class Metrics:
         )
         self.plugin_failures = Gauge("kaos_plugin_failures", "Plugins that could not be used.", registry=registry)
         registry.register(_Resources(resources))
+        registry.register(_Requests(sent))
 
     def text(self) -> bytes:
         """The exposition format."""
         from prometheus_client import generate_latest
 
         return generate_latest(self.registry)
+
+
+class _Requests(Collector):
+    """What the API client counts itself."""
+
+    def __init__(self, sent: Mapping[str, int]) -> None:
+        self._sent = sent
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        return iter(())
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily("kaos_api_requests", "Requests to the API server by method.", labels=["method"])
+        for method, count in self._sent.items():
+            family.add_metric([method], count)
+        yield family
 
 
 class _Resources(Collector):

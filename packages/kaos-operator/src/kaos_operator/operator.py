@@ -58,9 +58,9 @@ class Operator:
             lambda document: self._references(document),
         )
         self.queue: WorkQueue[Key] = WorkQueue(environment.retry_first, environment.retry_limit)
-        self.metrics = Metrics(_Live(self.cache))
         self.streams = Streams(self._listed_again)
         self.api = Api(lambda: connect(environment.requests), environment.request_timeout)
+        self.metrics = Metrics(_Live(self.cache), self.api.sent)
         self.prober = Prober(
             environment.probe_url,
             interval=environment.probe_interval,
@@ -141,7 +141,8 @@ class Operator:
         while not self._stop.is_set():
             try:
                 await self.runtimes.read()
-                self._has_routes = bool(self.environment.gateway) and await self.api.serves(*ROUTES)
+                # Also without a gateway: routes of a time when there was one have to go.
+                self._has_routes = await self.api.serves(*ROUTES)
                 return
             except ApiError as error:
                 _log.warning("the API server cannot be used yet", extra={"error": str(error)})
@@ -309,10 +310,6 @@ class Operator:
 
     def _metrics(self) -> bytes:
         self.metrics.waiting.set(len(self.queue))
-        for method, count in self.api.sent.items():
-            if method != "GET":
-                series = self.metrics.writes.labels(method)
-                series.inc(count - series._value.get())
         return self.metrics.text()
 
 

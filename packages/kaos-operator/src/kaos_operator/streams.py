@@ -33,10 +33,6 @@ class Streams:
         """How many collections are watched."""
         return len(self._heard)
 
-    def forget(self) -> None:
-        """The watches were ended on purpose."""
-        self._heard.clear()
-
     def trace(self) -> aiohttp.TraceConfig:
         """For the session that kopf uses."""
         config = aiohttp.TraceConfig()

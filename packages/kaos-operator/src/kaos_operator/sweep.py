@@ -30,7 +30,8 @@ async def sweep(
         for child in cache.children.values()
         if f"{child.key.kind.lower()}s" == plural and namespace in ("", child.key.namespace)
     ]
-    if not resources and not children:
+    pods = [pod for pod in cache.pods() if plural == "pods" and namespace in ("", pod[0])]
+    if not resources and not children and not pods:
         return
     try:
         there = await api.uids(path, "" if of_ours else selector)
@@ -45,6 +46,9 @@ async def sweep(
         _log.warning("what went away could not be looked up", extra={"path": path, "error": str(error)})
         return
     _forget(cache, {key: uids[key] for key in resources}, there, concerned)
+    for pod_namespace, label, pod in pods:
+        if there.get((pod_namespace, pod.name)) != pod.uid and (key := cache.lose_pod_of(label, pod.name)):
+            concerned(key)
     for child in gone:
         owner = cache.lose_child(child.key, child.uid)
         if owner:
