@@ -2,8 +2,8 @@
 
 A fenced block whose first line starts with `$ ` is run, line by line, in a home of its own, and what it shows is
 compared: `…` stands for anything, and ports, seconds and ages may differ. `[exit 5]` is the status of a command that
-fails. A block with `title="FILE"` becomes that file. Pages that say so run with a cluster: a real API server, the operator,
-and a node that runs the programs; then `kubectl` is there too.
+fails. A block with `title="FILE"` becomes that file. Pages that say so have a cluster: `kubectl`, a real API server, the
+operator, and a node that runs the programs.
 """
 
 from __future__ import annotations

@@ -97,9 +97,7 @@ def test_too_many_reads_wait_as_long_as_the_server_asks(world, proxy, asked):
     reads = Match("GET", path, watch=asked == "watch")
     refused = proxy.add(Rule(reads, Answer(429, headers={"Retry-After": "2"}), count=1))
     ending = CloseWatch() if asked == "watch" else Inject(error_event(410), close=True)
-    ended = proxy.add(Rule(Match(watch=True, path=path), ending))
-    ended.wait()
-    ended.remove()
+    proxy.add(Rule(Match(watch=True, path=path), ending, count=1))
     refused.wait()
     world.create(world.server(f"after-{asked}"))
 
@@ -117,13 +115,12 @@ def test_a_token_that_expired_is_replaced_by_the_new_one(world, proxy, control_p
     proxy.write_kubeconfig(control_plane.kubeconfig_for("kaos-operator", home), login)
     expired = proxy.add(Rule(Match(where=lambda r: r.headers.get("authorization") == old), Answer(401)))
     torn = proxy.add(Rule(Match(watch=True), CloseWatch()))
-    torn.wait()
+    expired.wait()
     torn.remove()
 
     world.create(world.server("renewed"))
     world.until_programmed("renewed")
 
-    expired.wait()
     sent = [r.status for r in proxy.writes(match=Match(path="/deployments/mcpserver-renewed"))]
     assert sent in ([201], [401, 201])
     since = time.monotonic()

@@ -8,7 +8,7 @@ import pytest
 from faultproxy import Delay, Match, Outage, Rule
 
 MUL = "def mul(a: int, b: int) -> int:\n    return a * b\n"
-MANY = 150
+MANY = 200
 
 
 def create_all(world, names):

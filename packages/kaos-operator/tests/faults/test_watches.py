@@ -176,7 +176,10 @@ def test_what_an_object_left_is_replaced_when_the_collector_has_taken_it(world, 
     world.until_programmed(name)
     world.delete("MCPServer", name)
     new = world.create(world.server(name))["metadata"]["uid"]
-    world.until_condition("MCPServer", name, "Programmed", "False", "NameConflict")
+    said = world.until(lambda: (world.get("MCPServer", name) or {}).get("status"))
+    assert said["ready"] is False
+    assert f"mcpserver-{name}" in said["message"]
+    assert world.condition("MCPServer", name, "Programmed")["status"] != "True"
 
     for child in oracles.children(name):
         assert child["metadata"]["ownerReferences"][0]["uid"] == old
