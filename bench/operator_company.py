@@ -50,26 +50,32 @@ class Mute:
 
 
 def server(name: str, revision: int = 0) -> dict[str, Any]:
+    """An MCPServer whose code differs by revision."""
     code = f"def add(a: int) -> int:\n    return a + {revision}\n"
     spec = {"runtime": "rawpython", "params": code}
     return {"apiVersion": "kaos.tools/v1alpha1", "kind": "MCPServer", "metadata": {"name": name}, "spec": spec}
 
 
 class Cluster:
+    """One namespace of the API server."""
+
     def __init__(self, session: aiohttp.ClientSession, namespace: str) -> None:
         self.session = session
         self.servers = f"/apis/kaos.tools/v1alpha1/namespaces/{namespace}/mcpservers"
         self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
 
     async def ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
+        """One request; its JSON."""
         async with self.session.request(method, path, json=body, headers=headers) as answer:
             return await answer.json()
 
     async def generation(self, name: str) -> int:
+        """Of a server's Deployment; 0 while there is none."""
         found = await self.ask("GET", f"{self.deployments}/mcpserver-{name}")
         return int(found.get("metadata", {}).get("generation", 0))
 
     async def until(self, name: str, generation: int) -> None:
+        """Wait for that generation of its Deployment."""
         while await self.generation(name) < generation:
             await asyncio.sleep(0.002)
 
@@ -94,6 +100,7 @@ class Cluster:
 
 
 async def hung(plane: ControlPlane, session: aiohttp.ClientSession) -> None:
+    """The first figure."""
     namespace, mute = namespaces.create(plane.client), Mute()
     cluster = Cluster(session, namespace)
     settings = {"KAOS_PROBE_URL": f"http://127.0.0.1:{mute.port}/{{service}}{{path}}", "KAOS_LOG_LEVEL": "INFO"}
@@ -119,6 +126,7 @@ async def hung(plane: ControlPlane, session: aiohttp.ClientSession) -> None:
 
 
 async def strangers(plane: ControlPlane, session: aiohttp.ClientSession) -> None:
+    """The second figure."""
     namespace = namespaces.create(plane.client)
     cluster = Cluster(session, namespace)
 
@@ -146,6 +154,7 @@ async def strangers(plane: ControlPlane, session: aiohttp.ClientSession) -> None
 
 
 async def main() -> None:
+    """Both."""
     with ControlPlane(find(), audit=False) as plane:
         context = ssl.create_default_context(cafile=str(plane.authority))
         headers = {"Authorization": f"Bearer {plane.token()}"}

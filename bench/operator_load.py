@@ -40,6 +40,7 @@ OTHERS = "kmcp 14.0 s, 7.8 writes, update 15.8 s; vitorbari 14.9 s, 13.4 writes,
 
 
 def document(number: int, revision: int = 0) -> dict[str, Any]:
+    """An MCPServer whose code differs by revision."""
     code = f"def add(a: int, b: int) -> int:\n    return a + b + {revision}\n"
     return {
         "apiVersion": "kaos.tools/v1alpha1",
@@ -78,6 +79,7 @@ class Cluster:
         return time.monotonic() - started
 
     async def converged(self, count: int) -> None:
+        """Wait until every status is of the current generation."""
         while True:
             async with self.session.get(self.path) as answer:
                 items = (await answer.json())["items"]
@@ -88,10 +90,12 @@ class Cluster:
 
 
 def writes(plane: ControlPlane, before: Counter[Any]) -> Counter[Any]:
+    """What was written since, without what the clients wrote."""
     return Counter({key: n for key, n in (plane.writes() - before).items() if key[1] != "mcpservers" or key[2]})
 
 
 async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
+    """All figures once, in a namespace of its own."""
     namespace = namespaces.create(plane.client)
     context = ssl.create_default_context(cafile=str(plane.authority))
     headers = {"Authorization": f"Bearer {plane.token()}"}
@@ -137,6 +141,7 @@ async def one_edit(cluster: Cluster, number: int) -> None:
 
 
 async def main() -> None:
+    """Every round, and the medians."""
     with ControlPlane(find(), audit=False) as plane:
         rounds = [await one_round(plane, number) for number in range(ROUNDS)]
     print(f"{SERVERS} MCPServers, {CLIENTS} clients, {ROUNDS} rounds, medians; Python {platform.python_version()}")

@@ -2,8 +2,8 @@
 
 A fenced block whose first line starts with `$ ` is run, line by line, in a home of its own, and what it shows is
 compared: `…` stands for anything, and ports, seconds and ages may differ. `[exit 5]` is the status of a command that
-fails. A block with `title="FILE"` becomes that file. Pages that say so have a cluster: `kubectl`, a real API server, the
-operator, and a node that runs the programs.
+fails. A block with `title="FILE"` becomes that file. Pages that say so have a cluster: `kubectl`, a real API server,
+the operator, and a node that runs the programs.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def test_troubleshooting_links_every_reason_where_it_is_described():
 
 
 def test_the_overview_of_the_operator_has_every_metric_and_no_other():
-    exposed = re.findall(r"^# TYPE (\S+)", Metrics([]).text().decode(), re.M)
+    exposed = re.findall(r"^# TYPE (\S+)", Metrics([], {}).text().decode(), re.M)
     described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/operator/overview.md").read_text(encoding="utf-8"), re.M)
     shortened = {name.removesuffix("_created") for name in exposed if not name.endswith("_created")}
     assert set(described) == shortened

@@ -1,7 +1,7 @@
 """Watching: kopf's watches -> the cache. kopf lists, watches and reconnects; others decide what an event means.
 
-Nothing is ever written by kopf: no finalizers, no annotations, no events. It has a thread
-and a loop of its own: when it ends, it cancels every task of its loop.
+Nothing is ever written by kopf: no finalizers, no annotations, no events. It has a thread and a loop of its own: when
+it ends, it cancels every task of its loop.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Collection as Many
-from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,17 +145,32 @@ def _end(ended: asyncio.Future[None], error: BaseException | None) -> None:
 
 
 class _Across:
-    """A sink in another thread's loop; calls stay in their order."""
+    """A sink in another thread's loop. Calls stay in their order; a burst of them wakes that loop once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        self._call = loop.call_soon_threadsafe
+        self._loop = loop
         self._sink = sink
+        self._calls: deque[tuple[Callable[[Object], None], Object]] = deque()
+        self._woken = False
 
     def see(self, obj: Object) -> None:
         self._call(self._sink.see, obj)
 
     def lose(self, obj: Object) -> None:
         self._call(self._sink.lose, obj)
+
+    def _call(self, call: Callable[[Object], None], obj: Object) -> None:
+        self._calls.append((call, obj))
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Before the calls are taken: one that is added from here on wakes the loop again.
+        self._woken = False
+        while self._calls:
+            call, obj = self._calls.popleft()
+            call(obj)
 
 
 def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:

@@ -16,7 +16,7 @@ def create_all(world, names):
         list(pool.map(lambda name: world.create(world.server(name)), names))
 
 
-def all_programmed(world, generation=1):
+def all_programmed(world):
     def look():
         found = world.list("MCPServer")
         return all(
@@ -94,7 +94,9 @@ def test_edits_made_while_the_server_was_away_are_all_applied(world, proxy, orac
 
 @pytest.mark.soak
 def test_ten_idle_minutes_write_and_read_nothing(world):
-    """F39: the whole ten minutes: no request but watches and the Lease."""
+    """F39: 200 servers and the whole ten minutes: no request but watches and the Lease."""
+    create_all(world, [f"idle-{number:04}" for number in range(200)])
+    all_programmed(world)
     world.quiet(60)
     mark = world.plane.mark()
     time.sleep(600)
