@@ -103,12 +103,12 @@ class OperatorProcess:
         self._env.update(settings)
         self._from = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "kaos_operator"],
                 env=self._env,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  # one call into the C library
+                preexec_fn=_end_with_parent,  # one call into the C library
             )
 
     def start(self, **settings: str) -> None:
