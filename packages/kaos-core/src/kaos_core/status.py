@@ -178,7 +178,10 @@ def _not_applied_while_waiting(facts: _Facts) -> Verdict | None:
 
 
 def _not_yet_applied(facts: _Facts) -> Verdict | None:
-    applied = facts.observed.generation
+    applied, problem = facts.observed.generation, facts.observed.programmed
+    if problem and problem.reason == "Progressing":
+        # Something is in the way that goes by itself; until then nothing is programmed.
+        return Verdict("Unknown", "Progressing", clipped(str(problem), MAX_BLOCKED))
     if applied == facts.generation or (facts.observed.programmed and _condition(facts.observed.programmed) == c.READY):
         return None
     return Verdict("Unknown", "Progressing", f"generation {facts.generation} is being applied")
