@@ -21,9 +21,12 @@ STARTERS = {
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "servers: starts programs")
+    config.addinivalue_line("markers", "slow: minutes of faults; `nox` runs them, `nox -s alone` does not")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+        if "faults" in item.path.parts:
+            item.add_marker("slow")

@@ -178,7 +178,7 @@ def alone(session: nox.Session, package: Path) -> None:
     session.install(
         *editable(packages), *(one for one in needed if one not in ours), "pytest>=9,<10", "pytest-timeout>=2.4"
     )
-    session.run("pytest", str(package), *session.posargs)
+    session.run("pytest", "-m", "not slow and not soak", str(package), *session.posargs)
 
 
 @nox.session(default=False)

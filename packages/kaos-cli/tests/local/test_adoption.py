@@ -155,6 +155,27 @@ def test_a_supervisor_that_comes_second_is_left_to_end_by_itself(local):
         second.wait()
 
 
+def test_down_waits_for_a_supervisor_that_is_only_starting(local):
+    """As after an `up` that was refused: it had one started, and wrote nothing."""
+    root = local.store.root
+    root.mkdir(parents=True)
+    with (root / "supervisor.log").open("ab") as log:
+        starting = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kaos_cli.local.supervisor", str(root), "fastmcp"],
+            stdin=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    starting.stdin.close()
+    try:
+        local.target.down_everything()
+        assert local.processes() == []
+        assert starting.wait(local.PATIENCE) == 0
+    finally:
+        starting.kill()
+        starting.wait()
+
+
 def test_a_supervisor_that_runs_other_code_hands_over_without_touching_the_servers(local, monkeypatch):
     (resource,) = local.up(local.plain("one"))
     pid, supervisor = local.ask(resource)["pid"], local.supervisor()

@@ -126,8 +126,9 @@ class LocalTarget:
             # What another command has started meanwhile is not ours to end.
             if not is_alive(self.store):
                 end_writing_below(self.store.root, Settings.read(os.environ).stop_grace)
+            # A supervisor that was only starting finds nothing to do and ends; one that finds something is another's.
             self._wait_until(
-                lambda: is_alive(self.store) or not writing_below(self.store.root),
+                lambda: bool(self.store.refs()) or not writing_below(self.store.root),
                 lambda: "some program of this store does not end",
             )
         return deleted
