@@ -1,7 +1,7 @@
 """The only module that talks to the Kubernetes API server (beside kopf's watches). Requests and errors, no decisions.
 
-aiohttp is what kopf itself brings; a client library on top costs memory and time (docs/operator/overview.md has the
-figures) and would be imported by kopf as well.
+aiohttp is what kopf itself brings. A client library on top would be imported by kopf as well, and costs: a prototype
+that created 300 servers took 74 MiB and 0.9 s of CPU with the official one, 53 MiB and 0.6 s without.
 """
 
 from __future__ import annotations
