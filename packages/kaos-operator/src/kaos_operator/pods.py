@@ -12,7 +12,7 @@ from kaos_core.status_limits import clipped
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What one pod says. `exit_code` is that of a container that ended and does not run now; None otherwise."""
+    """What one pod says. `exit_code` is that of a container that ended and has not been ready since."""
 
     name: str
     uid: str
@@ -70,7 +70,8 @@ class _Container(NamedTuple):
     def of(cls, status: Mapping[str, Any]) -> _Container:
         state, last = status.get("state") or {}, status.get("lastState") or {}
         waiting = state.get("waiting") or {}
-        ended = state.get("terminated") or (None if "running" in state else last.get("terminated")) or {}
+        # Until the next try is ready the last one counts: a status must not take back its reason at every restart.
+        ended = state.get("terminated") or (None if status.get("ready") else last.get("terminated")) or {}
         code = ended.get("exitCode")
         lines = str(ended.get("message") or "").strip().splitlines()
         # An init container that is done has ended well; a server that ended with 0 has ended all the same.
