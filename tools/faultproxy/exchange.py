@@ -152,7 +152,8 @@ class Exchange:
         match action:
             case Delay(seconds):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(handle.removed.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await handle.removed.wait()
             case Drop(reset):
                 raise DroppedError(reset=reset)
             case Answer():

@@ -6,7 +6,11 @@ from kaos_operator.queue import WorkQueue
 
 
 def in_loop(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 30))
+    async def bounded():
+        async with asyncio.timeout(30):
+            return await coroutine
+
+    return asyncio.run(bounded())
 
 
 def test_a_key_added_many_times_is_taken_once():

@@ -6,6 +6,7 @@ Whatever happens (an edit, an exit, a pod that somebody deletes) only wakes `run
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,10 +102,9 @@ class Workload:
                 except (httpx2.HTTPError, ApiError):
                     # The API server is away or busy with an edit of somebody else: look again.
                     pause = RETRY
-                try:
-                    await asyncio.wait_for(self._woken.wait(), pause)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
         finally:
             await asyncio.gather(*(one.clear() if self._deleted else one.stop() for one in self._sets.values()))
             self.over.set()

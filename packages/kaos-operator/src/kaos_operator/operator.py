@@ -147,7 +147,8 @@ class Operator:
             except ApiError as error:
                 _log.warning("the API server cannot be used yet", extra={"error": str(error)})
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._stop.wait()
                 pause = min(pause * 2, 5.0)
 
     def _inputs(self) -> Inputs:

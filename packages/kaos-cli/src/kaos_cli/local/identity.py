@@ -78,7 +78,8 @@ class Identity:
         family = self._descendants()
         self.signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ended(), grace)
+            async with asyncio.timeout(grace):
+                await self.ended()
         # Descendants in sessions of their own end with their parent in good programs: give them a moment.
         deadline = time.monotonic() + (0.5 if not self.alive() else 0)
         while _running(family) and time.monotonic() < deadline:

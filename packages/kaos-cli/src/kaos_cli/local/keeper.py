@@ -104,7 +104,8 @@ class Keeper:
             if pause is None:
                 pause = self._runs.pause
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
     async def stop(self) -> None:
         """End the program, if there is one."""

@@ -84,7 +84,8 @@ class Supervisor:
                 break
             self._announce()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._settings.poll)
+                async with asyncio.timeout(self._settings.poll):
+                    await self._woken.wait()
         await self._finish()
         return 0
 
@@ -143,7 +144,8 @@ class Supervisor:
             stranger.signal(signal.SIGKILL)
         # Their ports are those of their successors.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(stranger.ended() for stranger in strangers)), _KILL_PATIENCE)
+            async with asyncio.timeout(_KILL_PATIENCE):
+                await asyncio.gather(*(stranger.ended() for stranger in strangers))
         for ref in refs:
             self._go(ref)
 
