@@ -19,7 +19,7 @@ from kaos_core.manifests.names import FIELD_MANAGER
 from kaos_operator.objects import Object
 
 _APPLY = "application/apply-patch+yaml"
-_MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _ABSENT_VERSION = "1"
 """No object can have it: an apply with it succeeds only where there is nothing yet, and is a Conflict elsewhere."""
 
@@ -94,12 +94,27 @@ class Api:
         path = await self.path(obj["apiVersion"], obj["kind"], meta.get("namespace", ""), meta["name"])
         return await self._request("PUT", path, obj, "application/json", {"fieldManager": FIELD_MANAGER}, fenced=False)
 
-    async def patch_status(self, document: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
-        """Merge a change into the status of the resource with this very uid."""
+    async def set_status(self, document: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
+        """Replace the status of the resource with this very uid, whatever its version.
+
+        A merge patch or an apply with another uid would be accepted here: for a subresource the API server takes the
+        metadata from what is stored.
+
+        Raises:
+            ApiError: Conflict when another resource has the name by now.
+        """
         meta = document["metadata"]
         path = await self.path(document["apiVersion"], document["kind"], meta["namespace"], meta["name"])
-        body = {"metadata": {"uid": meta["uid"]}, "status": status}
-        return await self._request("PATCH", f"{path}/status", body, _MERGE, {"fieldManager": FIELD_MANAGER})
+        steps = [
+            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        try:
+            return await self._request("PATCH", f"{path}/status", steps, _JSON_PATCH, {"fieldManager": FIELD_MANAGER})
+        except ApiError as error:
+            if error.status == 422 and not error.causes:
+                raise ApiError(409, "Conflict", f"{path} is another resource by now") from error
+            raise
 
     async def get(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
         """One object, or None when it is not there."""
@@ -176,7 +191,7 @@ class Api:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | list[dict[str, Any]] | None = None,
         content_type: str = "",
         params: Mapping[str, str] | None = None,
         *,

@@ -133,7 +133,7 @@ async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKe
         metadata = {"name": child.key.name, "namespace": child.key.namespace}
         manifest = {"apiVersion": child.api_version, "kind": child.key.kind, "metadata": metadata}
         await api.delete(manifest, child.uid)
-        cache.lose_child(child.key, child.uid)
+        cache.drop_child(child.key, child.uid)
         writes += 1
     return writes
 

@@ -15,6 +15,9 @@ from kaos_operator.drift import settled_part
 from kaos_operator.objects import APPLIED_HASH, ChildKey, Key, Object, child_key, digest, owner, slimmed, version
 from kaos_operator.pods import Pod
 
+_GONE = 10_000
+"""How many uids of objects that are gone are remembered: more than answers can be on their way."""
+
 _Label = tuple[str, str, str]
 """Namespace, role and label value: what pods and resources are matched by, whichever is seen first."""
 
@@ -67,6 +70,8 @@ class Cache:
         self._referring: defaultdict[Key, set[Key]] = defaultdict(set)
         self._by_label: dict[_Label, Key] = {}
         self._namespaces: dict[str, tuple[str, str]] = {}
+        # In the order of their end. The answer to a write may come after the watch has told of the object's end.
+        self._gone: dict[str, None] = {}
 
     # Reading.
 
@@ -94,7 +99,7 @@ class Cache:
         """A resource as it is now -> whom that concerns; nobody when it is old news."""
         key = Key(document["kind"], document["metadata"]["namespace"], document["metadata"]["name"])
         known = self.resources.get(key)
-        if known is not None and version(document) <= version(known):
+        if document["metadata"]["uid"] in self._gone or (known is not None and version(document) <= version(known)):
             return set()
         if known is not None:
             self._unrefer(key, known)
@@ -108,8 +113,9 @@ class Cache:
 
     def lose_resource(self, key: Key, uid: str) -> set[Key]:
         """A resource that is gone -> whom that concerns."""
+        self._bury(uid)
         known = self.resources.get(key)
-        if known is None or (uid and known["metadata"]["uid"] != uid):
+        if known is None or known["metadata"]["uid"] != uid:
             return set()
         self._unrefer(key, known)
         del self.resources[key]
@@ -120,7 +126,7 @@ class Cache:
         """A child as it is now -> its owner, when that has to look at it."""
         key = child_key(obj)
         known = self.children.get(key)
-        if known is not None and version(obj) <= known.version:
+        if obj["metadata"]["uid"] in self._gone or (known is not None and version(obj) <= known.version):
             return None
         fresh = Child.of(obj)
         self._put(fresh)
@@ -131,9 +137,14 @@ class Cache:
         return fresh.owner[0] if fresh.owner else self._owner_before(known)
 
     def lose_child(self, key: ChildKey, uid: str) -> Key | None:
-        """A child that is gone -> its owner."""
+        """A child that is gone -> its owner, as far as it was known."""
+        self._bury(uid)
+        return self.drop_child(key, uid)
+
+    def drop_child(self, key: ChildKey, uid: str) -> Key | None:
+        """A child that is about to go -> its owner; it is seen again if it stays."""
         known = self.children.get(key)
-        if known is None or (uid and known.uid != uid):
+        if known is None or known.uid != uid:
             return None
         del self.children[key]
         owner_key = self._owner_before(known)
@@ -186,6 +197,11 @@ class Cache:
         child.body = None
 
     # Bookkeeping.
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > _GONE:
+            del self._gone[next(iter(self._gone))]
 
     def _put(self, fresh: Child) -> None:
         known = self.children.get(fresh.key)

@@ -22,7 +22,7 @@ from kaos_operator.environment import Environment
 from kaos_operator.events import Events
 from kaos_operator.leader import Leader
 from kaos_operator.metrics import Metrics
-from kaos_operator.objects import Key, Object, child_key
+from kaos_operator.objects import Key, Object, child_key, owner
 from kaos_operator.probing import Prober
 from kaos_operator.queue import WorkQueue
 from kaos_operator.reconcile import Inputs, Reconciler
@@ -193,7 +193,10 @@ class Operator:
         elif kind == "Namespace":
             return
         else:
-            concerned = _one(self.cache.lose_child(child_key(obj), meta["uid"]))
+            whose = owner(obj)
+            self.cache.lose_child(child_key(obj), meta["uid"])
+            # Also of one that the cache has not seen: the answer to the write that made it may still be on its way.
+            concerned = {whose[0]} if whose else set()
         for key in concerned:
             self.queue.add(key, fresh=self._synced)
 

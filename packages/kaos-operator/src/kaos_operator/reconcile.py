@@ -21,7 +21,6 @@ from kaos_core.status import status
 from kaos_operator.api import Api, ApiError
 from kaos_operator.apply import Refused, apply_plan
 from kaos_operator.cache import Cache
-from kaos_operator.difference import merge_patch
 from kaos_operator.events import Events
 from kaos_operator.objects import Key, Object
 from kaos_operator.observe import observe, remembered
@@ -128,9 +127,8 @@ class Reconciler:
         )
         self._ask(key, planned, epoch, serving=observed.available > 0 and not deleting and not stopped, pods=pods)
         made = status(planned, observed, before, self._now())
-        if change := merge_patch(before, made):
-            # A merge patch carries no version, so it conflicts only with a new object of the same name (F2, F14).
-            concerned = self._cache.see_resource(await self._api.patch_status(document, change))
+        if made != before:
+            concerned = self._cache.see_resource(await self._api.set_status(document, made))
             # The watch brings the same once more, as old news; whoever depends on this one is told now.
             for other in concerned - {key}:
                 self._wake(other)

@@ -12,6 +12,7 @@ from faultproxy import (
     UNKNOWN_TYPE,
     Answer,
     CloseWatch,
+    Delay,
     DuplicateLines,
     HalfOpen,
     HoldLines,
@@ -147,10 +148,11 @@ def test_a_watch_that_is_closed_all_the_time_loses_nothing(world, proxy, oracles
     assert oracles.memory() - before <= 64 << 20
 
 
-def test_a_name_that_came_back_has_children_of_the_new_object_only(world, proxy, oracles):
-    """F14: ADDED, DELETED, ADDED of one name arrive late, and in the wrong order: the children are the new one's."""
-    name = "phoenix"
-    held = proxy.add(Rule(SERVERS, HoldLines(f'"name":"{name}"', release="reversed")))
+@pytest.mark.parametrize("order", ["in order", "reversed"])
+def test_a_name_that_came_back_has_children_of_the_new_object_only(world, proxy, oracles, order):
+    """F14: ADDED, DELETED, ADDED of one name arrive late, or in the wrong order: the children are the new one's."""
+    name = f"phoenix-{order[:2]}"
+    held = proxy.add(Rule(SERVERS, HoldLines(f'"name":"{name}"', release=order)))
     world.create(world.server(name))
     world.delete("MCPServer", name)
     uid = world.create(world.server(name))["metadata"]["uid"]
@@ -171,6 +173,42 @@ def test_a_name_that_came_back_has_children_of_the_new_object_only(world, proxy,
     children = oracles.children(name)
     assert [child["kind"] for child in children] == ["Deployment", "Service"]
     assert {child["metadata"]["ownerReferences"][0]["uid"] for child in children} == {uid}
+
+
+def test_a_status_reaches_only_the_object_that_it_is_about(world, proxy):
+    """F14: a status write that is overtaken by the end of its object: the next one of that name does not get it."""
+    name = "overtaken"
+    path = f"/mcpservers/{name}/status"
+    held = proxy.add(Rule(Match("PATCH", path), Delay()))
+    world.create(world.server(name))
+    held.wait(fired=1)
+    world.delete("MCPServer", name)
+    world.create(world.server(name))
+    mark = world.plane.mark()
+    held.remove()
+
+    world.until(lambda: (world.get("MCPServer", name) or {}).get("status"))
+    codes = [r.code for r in world.writes(mark) if r.name == name and r.subresource == "status"]
+    assert codes[0] != 200
+    assert world.condition("MCPServer", name, "Programmed")["status"] != "True"
+
+
+def test_a_child_that_went_before_its_answer_came_is_made_again(world, proxy):
+    """F14: the Deployment is deleted, and the watch says so, before the operator hears that it was made."""
+    name = "belated"
+    held = proxy.add(Rule(Match("PATCH", f"/deployments/mcpserver-{name}"), Delay(), when="after", count=1))
+    world.create(world.server(name))
+    held.wait(fired=1)
+    first = world.until(lambda: world.get("Deployment", f"mcpserver-{name}"))
+    world.delete("Deployment", f"mcpserver-{name}")
+    # What is told after it has been heard when this has been made, and so has the deletion.
+    world.create(world.server(f"{name}-marker"))
+    world.until_programmed(f"{name}-marker")
+    held.remove()
+
+    world.until_programmed(name)
+    again = world.until(lambda: world.get("Deployment", f"mcpserver-{name}"))
+    assert again["metadata"]["uid"] != first["metadata"]["uid"]
 
 
 def test_what_an_object_left_is_replaced_when_the_collector_has_taken_it(world, oracles):
