@@ -55,6 +55,7 @@ class Cluster:
 
     def __init__(self, plane: ControlPlane, namespace: str, session: aiohttp.ClientSession) -> None:
         self.plane = plane
+        self.namespace = namespace
         self.path = f"/apis/kaos.tools/v1alpha1/namespaces/{namespace}/mcpservers"
         self.session = session
 
@@ -73,20 +74,41 @@ class Cluster:
                 async with call as answer:
                     assert answer.status in (200, 201), await answer.text()
 
+        async with self.session.get(self.path) as answer:
+            listed = await answer.json()
+        told = asyncio.create_task(self.converged(listed, count, 1 if revision is None else 2))
         started = time.monotonic()
         await asyncio.gather(*(one(number) for number in range(count)))
-        await self.converged(count)
-        return time.monotonic() - started
+        await told
+        took = time.monotonic() - started
+        await self.check(count)
+        return took
 
-    async def converged(self, count: int) -> None:
-        """Wait until every status is of the current generation."""
-        while True:
-            async with self.session.get(self.path) as answer:
-                items = (await answer.json())["items"]
-            told = sum(i.get("status", {}).get("observedGeneration") == i["metadata"]["generation"] for i in items)
-            if told >= count:
-                return
-            await asyncio.sleep(0.05)
+    async def converged(self, listed: dict[str, Any], count: int, generation: int) -> None:
+        """Watch until `count` statuses are of that generation. Polling lists would take the CPU that is measured."""
+        told: set[str] = set()
+        params = {"watch": "1", "resourceVersion": listed["metadata"]["resourceVersion"]}
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with self.session.get(self.path, params=params, timeout=timeout) as answer:
+            async for line in answer.content:
+                found = json.loads(line)["object"]
+                if found.get("status", {}).get("observedGeneration", 0) >= generation:
+                    told.add(found["metadata"]["name"])
+                    if len(told) >= count:
+                        return
+
+    async def check(self, count: int) -> None:
+        """Everything is there, and says so."""
+        collections = {"apps/v1": "deployments", "v1": "services"}
+        for version, plural in collections.items():
+            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            async with self.session.get(f"{root}/namespaces/{self.namespace}/{plural}") as answer:
+                assert len((await answer.json())["items"]) == count, plural
+        async with self.session.get(self.path) as answer:
+            items = (await answer.json())["items"]
+        behind = [i for i in items if i.get("status", {}).get("observedGeneration") != i["metadata"]["generation"]]
+        assert len(items) == count, len(items)
+        assert not behind, len(behind)
 
 
 def writes(plane: ControlPlane, before: Counter[Any]) -> Counter[Any]:
@@ -94,12 +116,12 @@ def writes(plane: ControlPlane, before: Counter[Any]) -> Counter[Any]:
     return Counter({key: n for key, n in (plane.writes() - before).items() if key[1] != "mcpservers" or key[2]})
 
 
-async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
+async def one_round(plane: ControlPlane) -> dict[str, float]:
     """All figures once, in a namespace of its own."""
     namespace = namespaces.create(plane.client)
     context = ssl.create_default_context(cafile=str(plane.authority))
     headers = {"Authorization": f"Bearer {plane.token()}"}
-    connector = aiohttp.TCPConnector(limit=CLIENTS, ssl=context)
+    connector = aiohttp.TCPConnector(limit=CLIENTS + 1, ssl=context)
     found: dict[str, float] = {}
     async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
         cluster = Cluster(plane, namespace, session)
@@ -112,7 +134,7 @@ async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
             spent = process.cpu_times()
             found["cpu"] = spent.user + spent.system - cpu.user - cpu.system
             before = plane.writes()
-            found["updated"] = await cluster.send(SERVERS, number + 1)
+            found["updated"] = await cluster.send(SERVERS, 1)
             await asyncio.sleep(1)
             found["update writes"] = sum(writes(plane, before).values()) / SERVERS
             found["memory"] = process.memory_full_info().pss / 2**20
@@ -120,7 +142,7 @@ async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
             before = plane.writes()
             started = time.monotonic()
             operator.start()
-            await one_edit(cluster, SERVERS - 1)
+            await one_edit(cluster, 10**6)
             found["restart"] = time.monotonic() - started
             await asyncio.sleep(3)
             changed = writes(plane, before)
@@ -130,20 +152,23 @@ async def one_round(plane: ControlPlane, number: int) -> dict[str, float]:
     return found
 
 
-async def one_edit(cluster: Cluster, number: int) -> None:
+async def one_edit(cluster: Cluster, revision: int) -> None:
     """Edit the last one, and wait until it is done: the new process has seen everything by then."""
+    path = f"{cluster.path}/s{SERVERS - 1}"
     headers = {"Content-Type": "application/merge-patch+json"}
-    async with cluster.session.patch(
-        f"{cluster.path}/s{number}", json=document(number, 10**6), headers=headers
-    ) as answer:
-        assert answer.status == 200
-    await cluster.converged(SERVERS)
+    async with cluster.session.patch(path, json=document(SERVERS - 1, revision), headers=headers) as answer:
+        wanted = (await answer.json())["metadata"]["generation"]
+    while True:
+        async with cluster.session.get(path) as answer:
+            if (await answer.json())["status"]["observedGeneration"] == wanted:
+                return
+        await asyncio.sleep(0.05)
 
 
 async def main() -> None:
     """Every round, and the medians."""
     with ControlPlane(find(), audit=False) as plane:
-        rounds = [await one_round(plane, number) for number in range(ROUNDS)]
+        rounds = [await one_round(plane) for _ in range(ROUNDS)]
     print(f"{SERVERS} MCPServers, {CLIENTS} clients, {ROUNDS} rounds, medians; Python {platform.python_version()}")
     for name in rounds[0]:
         values = [found[name] for found in rounds]

@@ -14,8 +14,6 @@ def main() -> int:
     from kaos_operator.environment import Environment
     from kaos_operator.logs import set_up
 
-    # Two threads share the interpreter, kopf's and ours: neither should wait 5 ms for the other's turn to end.
-    sys.setswitchinterval(0.001)
     command = sys.argv[1] if len(sys.argv) > 1 else "run"
     if command not in ("run", "check") or len(sys.argv) > 2:
         sys.stderr.write("usage: python -m kaos_operator [run|check]\n")

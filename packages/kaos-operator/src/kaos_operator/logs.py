@@ -39,8 +39,6 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
-    # It warns that it has no signals in its thread; they are the operator's.
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     if level.upper() == "DEBUG":
         logging.getLogger("kopf").setLevel(logging.DEBUG)
 

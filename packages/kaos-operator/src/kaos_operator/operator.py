@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import signal
 import time
@@ -58,7 +59,7 @@ class Operator:
             lambda document: self._references(document),
         )
         self.queue: WorkQueue[Key] = WorkQueue(environment.retry_first, environment.retry_limit)
-        self.streams = Streams(self._listed_again)
+        self.streams = Streams(self._sweep)
         self.api = Api(lambda: connect(environment.requests), environment.request_timeout)
         self.metrics = Metrics(_Live(self.cache), self.api.sent)
         self.prober = Prober(
@@ -100,15 +101,13 @@ class Operator:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT: the keys in work are finished, the Lease is given back (F48)."""
         environment = self.environment
-        self._loop = asyncio.get_running_loop()
         web = Web(healthy=self._healthy, ready=self._ready, metrics=self._metrics)
         try:
             self.port = await web.start(environment.http_host, environment.http_port)
         except OSError as error:
             where = f"{environment.http_host}:{environment.http_port}"
             raise KaosError(f"cannot listen on {where}: {error.strerror}", hint="set KAOS_HTTP_PORT") from error
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop.set)
+        self._hear_signals()
         await self._begin()
         own = [
             self._tend(),
@@ -134,6 +133,11 @@ class Operator:
         await web.stop()
         for task in done - {stopping}:
             task.result()  # a part that ended by itself has failed
+
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
 
     async def _begin(self) -> None:
         """What has to be known before anything is planned: the registry, and whether there are routes."""
@@ -233,6 +237,7 @@ class Operator:
                     namespaces=namespaces,
                     silence=self.environment.stream_silence,
                     trace=self.streams.trace(),
+                    begun=self._hear_signals,
                 )
             )
             if sink is self:
@@ -243,20 +248,20 @@ class Operator:
                 running.cancel()
             if running.cancelled():
                 continue
-            error = repr(running.exception() or "kopf ended")
+            if running.exception() is None:
+                self._stop.set()
             if self._stop.is_set():
                 return
             pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, 8.0)
-            _log.warning("the watches ended and are opened again", extra={"error": error, "after": f"{pause:g} s"})
+            extra = {"error": repr(running.exception()), "after": f"{pause:g} s"}
+            _log.warning("the watches ended and are opened again", extra=extra)
             await asyncio.sleep(pause)
 
-    def _listed_again(self, path: str) -> None:
-        """A collection was listed once more; told in kopf's thread."""
-        self._loop.call_soon_threadsafe(self._sweep, path)
-
     def _sweep(self, path: str) -> None:
-        """What is missing from a list has gone without an event."""
-        task = asyncio.create_task(sweep(self.api, self.cache, path, CHILDREN, self._kinds, self.queue.add))
+        """A collection was listed once more: what is missing from it has gone without an event."""
+        looking = sweep(self.api, self.cache, path, CHILDREN, self._kinds, self.queue.add)
+        # Called from within kopf, but none of its tasks.
+        task = asyncio.create_task(looking, context=contextvars.Context())
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
 

@@ -1,17 +1,15 @@
 """Watching: kopf's watches -> the cache. kopf lists, watches and reconnects; others decide what an event means.
 
-Nothing is ever written by kopf: no finalizers, no annotations, no events. It has a thread and a loop of its own: when
-it ends, it cancels every task of its loop.
+Nothing is ever written by kopf: no finalizers, no annotations, no events. Its tasks are told apart from ours by a
+context variable, for its own way to end cancels every task of the loop, and waits for each without a limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from collections.abc import Collection as Many
+import contextvars
+import weakref
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,8 +24,11 @@ if TYPE_CHECKING:
 
 CHILDREN = f"app.kubernetes.io/managed-by={FIELD_MANAGER}"
 CHUNK = 500
-_FAREWELL = 5.0
-"""Seconds that kopf has to close its connections."""
+_FAREWELLS = 5
+"""How often kopf's tasks are asked to end, once a second."""
+
+
+_TASKS: contextvars.ContextVar[weakref.WeakSet[asyncio.Task[Any]]] = contextvars.ContextVar("tasks of kopf")
 
 
 @dataclass(frozen=True)
@@ -63,114 +64,61 @@ async def watch(
     namespaces: Sequence[str],
     silence: float,
     trace: aiohttp.TraceConfig,
+    begun: Callable[[], None],
 ) -> None:
-    """Watch until cancelled; an empty list of namespaces watches the whole cluster. The sink is called in this loop.
+    """Watch until cancelled; an empty list of namespaces watches the whole cluster. A return tells of a signal.
+
+    `begun` is called when kopf has begun, which takes SIGTERM and SIGINT for itself.
 
     Raises:
         Exception: whatever ends kopf; the caller starts it again.
     """
     import kopf
 
-    loop = asyncio.get_running_loop()
     registry = kopf.OperatorRegistry()
     _login(registry, trace)
     for collection in collections:
-        _handlers(registry, collection, _Across(loop, sink))
-    ended: asyncio.Future[None] = loop.create_future()
-    stop = threading.Event()
-
-    def run() -> None:
-        error: BaseException | None = None
-        try:
-            _serve(
-                kopf.spawn_tasks(
-                    registry=registry,
-                    settings=_settings(collections, silence),
-                    clusterwide=not namespaces,
-                    namespaces=list(namespaces),
-                    standalone=True,
-                    stop_flag=stop,
-                )
-            )
-        except BaseException as problem:  # noqa: BLE001  # the loop that waits for it is told
-            error = problem
-        with contextlib.suppress(RuntimeError):  # that loop has ended first
-            loop.call_soon_threadsafe(_end, ended, error)
-
-    threading.Thread(target=run, name="kopf", daemon=True).start()
+        _handlers(registry, collection, sink)
+    parts = kopf.spawn_tasks(
+        registry=registry,
+        settings=_settings(collections, silence),
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        standalone=True,
+    )
+    tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+    asyncio.get_running_loop().set_task_factory(_noted)
+    context = contextvars.copy_context()
+    context.run(_TASKS.set, tasks)
     try:
-        await asyncio.shield(ended)
-    finally:
-        stop.set()
-        if not ended.done():
-            await asyncio.wait([ended], timeout=_FAREWELL)
-
-
-def _serve(spawned: Coroutine[Any, Any, Many[asyncio.Task[Any]]]) -> None:
-    """Run kopf's tasks in a loop of this thread until the first of them ends, and leave none behind.
-
-    Its own way to end waits for every task without a limit, and a watch may swallow its cancellation: then it would
-    neither serve nor end (F8).
-
-    Raises:
-        Exception: of the task that ended.
-    """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-
-    async def serve() -> None:
-        done, _ = await asyncio.wait(await spawned, return_when=asyncio.FIRST_COMPLETED)
+        spawned = await asyncio.create_task(parts, context=context)
+        begun()
+        done, _ = await asyncio.wait(spawned, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-
-    try:
-        loop.run_until_complete(serve())
     finally:
-        left = asyncio.all_tasks(loop)
+        await _end(tasks)
+
+
+def _noted(
+    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **options: Any
+) -> asyncio.Task[Any]:
+    """A task factory: whatever kopf's tasks begin is kopf's too."""
+    task = asyncio.Task(coro, loop=loop, **options)
+    if (tasks := _TASKS.get(None)) is not None:
+        tasks.add(task)
+    return task
+
+
+async def _end(tasks: weakref.WeakSet[asyncio.Task[Any]]) -> None:
+    """Cancel them, more than once if need be: a watch may swallow its cancellation (F8)."""
+    for _ in range(_FAREWELLS):
+        left = [task for task in tasks if not task.done()]
+        if not left:
+            return
         for task in left:
             task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL / 2))
-        loop.set_exception_handler(lambda *_: None)  # of those that never end
-        loop.close()
-
-
-def _end(ended: asyncio.Future[None], error: BaseException | None) -> None:
-    if ended.cancelled():
-        return
-    if error is None or not isinstance(error, Exception):
-        ended.set_result(None)
-    else:
-        ended.set_exception(error)
-
-
-class _Across:
-    """A sink in another thread's loop. Calls stay in their order; a burst of them wakes that loop once."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        self._loop = loop
-        self._sink = sink
-        self._calls: deque[tuple[Callable[[Object], None], Object]] = deque()
-        self._woken = False
-
-    def see(self, obj: Object) -> None:
-        self._call(self._sink.see, obj)
-
-    def lose(self, obj: Object) -> None:
-        self._call(self._sink.lose, obj)
-
-    def _call(self, call: Callable[[Object], None], obj: Object) -> None:
-        self._calls.append((call, obj))
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        # Before the calls are taken: one that is added from here on wakes the loop again.
-        self._woken = False
-        while self._calls:
-            call, obj = self._calls.popleft()
-            call(obj)
+        await asyncio.wait(left, timeout=1.0)
 
 
 def _handlers(registry: kopf.OperatorRegistry, collection: Collection, sink: Sink) -> None:
