@@ -51,6 +51,28 @@ def test_fresh_edits_come_before_the_backlog_of_a_start():
     in_loop(run())
 
 
+def test_what_somebody_saw_of_our_own_writes_is_no_reason_to_look_again():
+    async def run():
+        queue = WorkQueue()
+        queue.add("a", cause=3)
+        await queue.take()
+        queue.add("a", cause=4)
+        queue.add("a", cause=5)
+        queue.done("a", own={4, 5})
+        assert queue.idle
+        for causes in ([4, 6], [4, None]):
+            queue.add("a")
+            await queue.take()
+            for cause in causes:
+                queue.add("a", cause=cause)
+            queue.done("a", own={4, 5})
+            assert await queue.take() == "a"
+            queue.done("a")
+        assert queue.idle
+
+    in_loop(run())
+
+
 def test_a_failed_key_comes_back_later_and_an_edit_does_not_wait_for_that():
     async def run():
         queue = WorkQueue(first=0.01, limit=300)

@@ -6,6 +6,7 @@ def wrote(world, mark):
 
 
 def test_creating_takes_three_writes_of_ours_and_an_edit_two(world):
+    before = looks(world)
     mark = world.plane.mark()
     world.create(world.server("counted"))
     world.until_programmed("counted")
@@ -18,6 +19,13 @@ def test_creating_takes_three_writes_of_ours_and_an_edit_two(world):
     world.until_programmed("counted")
     world.quiet()
     assert wrote(world, mark) == [("patch", "deployments", ""), ("patch", "mcpservers", "status")]
+    # What the watches tell of our own writes is no reason to look again.
+    assert looks(world) == before + 2
+
+
+def looks(world):
+    """How often a server has been looked at."""
+    return world.operator.metrics().get('kaos_reconciles_total{kind="MCPServer",result="done"}', 0)
 
 
 def test_a_restart_and_a_label_write_nothing(world):

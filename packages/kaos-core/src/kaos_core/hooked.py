@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from kaos_core.copies import copy_of
 from kaos_core.manifests import Manifests, Object
 from kaos_core.manifests.edited import check_edited
 from kaos_core.origins import object_leaves, program_leaves
@@ -24,7 +25,7 @@ def hooked(manifests: Manifests, kind: Kind, resource: Resource, context: Contex
     for implementation in context.plugins.implementations("kaos_manifests"):
         edited = deepcopy(manifests)
         try:
-            implementation.call(server=deepcopy(document), runtime=entry.runtime, manifests=edited)
+            implementation.call(server=copy_of(document), runtime=entry.runtime, manifests=edited)
             if edited == manifests:
                 continue
             check_edited(edited, kind.container)

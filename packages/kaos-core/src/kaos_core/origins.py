@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from kaos_core.runtime import camel
@@ -48,7 +48,7 @@ class Origins:
 def program_leaves(program: Program) -> Leaves:
     """A program as path -> value: one per field, and one per environment variable."""
     leaves: Leaves = {}
-    for name, value in asdict(program).items():
+    for name, value in ((each.name, getattr(program, each.name)) for each in fields(program)):
         if name == "env":
             leaves.update({f"env.{entry['name']}": entry for entry in value})
         elif value not in ("", [], {}, None):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from kaos_core.copies import copy_of
 from kaos_core.errors import Problem
 from kaos_core.origins import program_leaves
 from kaos_core.program import Program
@@ -20,7 +20,7 @@ def override_program(program: Program, spec: WorkloadSpec, resolved: Resolved) -
     from kaos_core.resources.container import ContainerOverride
 
     override = spec.container or ContainerOverride()
-    before = deepcopy(program_leaves(program))
+    before = copy_of(program_leaves(program))
     if override.image or override.command:
         program.health = program.ready = None  # the runtime knows nothing of the paths of another program
     if override.command is not None:

@@ -6,10 +6,10 @@ This module resolves MCPServers and holds what all kinds share; `kinds/` has the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kaos_core.copies import copy_of
 from kaos_core.errors import KaosError, Problem, ResolveError
 from kaos_core.hookspecs import RenderedParams
 from kaos_core.manifests import names
@@ -141,7 +141,7 @@ def validate(document: Mapping[str, Any], context: Context, entry: Entry) -> lis
     problems: list[Problem] = []
     for implementation in context.plugins.implementations("kaos_validate"):
         try:
-            found = implementation.call(server=deepcopy(document), runtime=entry.runtime)
+            found = implementation.call(server=copy_of(document), runtime=entry.runtime)
             problems += _checked(found)
         except Exception as error:  # noqa: BLE001 a hook may raise anything
             problems.append(hook_failed("kaos_validate", implementation.plugin, entry, error))
@@ -234,7 +234,7 @@ def _rendered(
     """What the first plugin that answers makes of params; else they go verbatim into the runtime's variable."""
     for implementation in context.plugins.implementations("kaos_render_params"):
         try:
-            rendered = implementation.call(server=deepcopy(document), runtime=entry.runtime)
+            rendered = implementation.call(server=copy_of(document), runtime=entry.runtime)
             if not isinstance(rendered, RenderedParams | None):
                 raise TypeError(f"it returned {rendered!r}, which is no RenderedParams")
         except KaosError:

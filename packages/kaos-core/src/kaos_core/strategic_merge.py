@@ -8,7 +8,6 @@ Source: Kubernetes API conventions, "Strategic merge patch"; the merge keys are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from kaos_core.errors import MergeError
@@ -34,6 +33,8 @@ _PATCH = "$patch"
 
 def merge(base: Any, patch: Any, path: str = "") -> Any:
     """`patch` (a PodSpec's or a container's, in plain data) laid over `base`; neither is changed.
+
+    What the patch does not name is shared with `base`.
 
     `path` names the field in errors.
 
@@ -71,7 +72,7 @@ def _merge_mapping(base: Mapping[str, Any], patch: Mapping[str, Any], path: str,
     if directive not in (None, "merge"):
         raise MergeError(f"{_PATCH}: {directive!r} is not one of delete, merge, replace", path=path)
     kept = _directive_list(patch, "$retainKeys", path) if "$retainKeys" in patch else None
-    merged = {key: deepcopy(value) for key, value in base.items() if kept is None or key in kept}
+    merged = {key: value for key, value in base.items() if kept is None or key in kept}
     for key, value in patch.items():
         at = f"{path}.{key}" if path else key
         if key.startswith("$deleteFromPrimitiveList/"):
@@ -117,7 +118,7 @@ def _merge_list(base: list[Any], patch: list[Any], path: str, key: str | None) -
         if item.get(_PATCH) != "delete"
     ]
     named = {item[key] for item in patched}
-    untouched = [deepcopy(item) for name, item in before.items() if name not in named and name not in deleted]
+    untouched = [item for name, item in before.items() if name not in named and name not in deleted]
     # The server's order: items of the patch first, but none of them moves before an older item that stood before it.
     merged: list[Any] = []
     while patched and untouched:
@@ -161,7 +162,7 @@ def _clean(value: Any) -> Any:
         return {key: _clean(item) for key, item in kept.items() if not _deletes(item)}
     if isinstance(value, list):
         return [_clean(item) for item in value if not _deletes(item)]
-    return deepcopy(value)
+    return value
 
 
 def _deletes(value: Any) -> bool:

@@ -14,7 +14,7 @@ from kaos_core.plan import Plan, Token
 from kaos_operator.api import Api, ApiError
 from kaos_operator.cache import Cache, Child
 from kaos_operator.drift import drifted
-from kaos_operator.objects import APPLIED_HASH, ChildKey, Key, Object, child_key, owner, stamped
+from kaos_operator.objects import APPLIED_HASH, ChildKey, Key, Object, child_key, owner, stamped, version
 
 _log = logging.getLogger(__name__)
 
@@ -30,39 +30,42 @@ class Refused(Exception):  # noqa: N818  # a verdict, not a bug
         self.retry_after = retry_after
 
 
-async def apply_plan(api: Api, cache: Cache, key: Key, uid: str, plan: Plan) -> int:
-    """Make the children of one resource what the plan says; how many writes that took.
+async def apply_plan(api: Api, cache: Cache, key: Key, uid: str, plan: Plan) -> set[int]:
+    """Make the children of one resource what the plan says; the versions of those that were written.
 
     Raises:
         Refused: NameConflict, AdmissionDenied, Forbidden or FieldConflict.
         ApiError: anything else; it is tried again.
     """
-    writes = 0
+    written: set[int] = set()
     wanted = [stamped(obj) for obj in plan.objects]
     for obj in wanted:
         try:
             if obj["kind"] == "Deployment" and plan.token and _differs(cache, obj, uid):
                 await _ensure_token(api, obj, plan.token)
-            writes += await _ensure(api, cache, key, obj, uid)
+            written |= await _ensure(api, cache, key, obj, uid)
         except ApiError as error:
             raise _verdict(error, obj) from error
     if plan.objects:
-        writes += await _prune(api, cache, key, uid, {child_key(obj) for obj in wanted})
-    return writes
+        await _prune(api, cache, key, uid, {child_key(obj) for obj in wanted})
+    return written
 
 
-async def _ensure(api: Api, cache: Cache, key: Key, obj: Object, uid: str) -> int:
-    """One object; 1 when it was written."""
+async def _ensure(api: Api, cache: Cache, key: Key, obj: Object, uid: str) -> set[int]:
+    """One object; its version when it was written."""
     child = cache.children.get(child_key(obj))
     if child is not None and not _ours(child, uid):
         raise Refused(_taken(key, child.key, child.owner))
     if child is None or _must_write(child, obj):
-        cache.see_child(await _applied(api, key, obj, uid, child.uid if child else ""))
-        if (written := cache.children.get(child_key(obj))) is not None:
+        answer = await _applied(api, key, obj, uid, child.uid if child else "")
+        cache.see_child(answer)
+        written = cache.children.get(child_key(obj))
+        # A later version, of somebody else, may have been seen before the answer: that has to be compared first.
+        if written is not None and written.version == version(answer):
             cache.settle(written)
-        return 1
+        return {version(answer)}
     cache.settle(child)
-    return 0
+    return set()
 
 
 def _must_write(child: Child, obj: Object) -> bool:
@@ -124,9 +127,8 @@ async def _ensure_token(api: Api, deployment: Object, token: Token) -> None:
             raise
 
 
-async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKey]) -> int:
+async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKey]) -> None:
     """Delete what an earlier plan of this resource made and this one no longer has."""
-    writes = 0
     for child in cache.children_of(key):
         if child.key in wanted or not child.applied or not _ours(child, uid):
             continue
@@ -134,8 +136,7 @@ async def _prune(api: Api, cache: Cache, key: Key, uid: str, wanted: set[ChildKe
         manifest = {"apiVersion": child.api_version, "kind": child.key.kind, "metadata": metadata}
         await api.delete(manifest, child.uid)
         cache.drop_child(child.key, child.uid)
-        writes += 1
-    return writes
+        _log.info("no longer wanted", extra={"object": str(child.key)})
 
 
 def _taken(key: Key, child: ChildKey, whose: tuple[Key, str] | None) -> Problem:

@@ -23,7 +23,7 @@ from kaos_operator.environment import Environment
 from kaos_operator.events import Events
 from kaos_operator.leader import Leader
 from kaos_operator.metrics import Metrics
-from kaos_operator.objects import Key, Object, child_key, owner
+from kaos_operator.objects import Key, Object, child_key, owner, version
 from kaos_operator.probing import Prober
 from kaos_operator.queue import WorkQueue
 from kaos_operator.reconcile import Inputs, Reconciler
@@ -185,7 +185,7 @@ class Operator:
         else:
             concerned = _one(self.cache.see_child(obj))
         for key in concerned:
-            self.queue.add(key, fresh=self._synced)
+            self.queue.add(key, fresh=self._synced, cause=version(obj))
 
     def lose(self, obj: Object) -> None:
         """An object that is gone, as it was last."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -27,6 +27,8 @@ class WorkQueue(Generic[K]):
         self._backlog: dict[K, None] = {}
         self._working: set[K] = set()
         self._again: dict[K, bool] = {}
+        # Why each of these comes again, as far as that is a version of an object; None: for another reason.
+        self._causes: dict[K, set[int | None]] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
@@ -40,11 +42,16 @@ class WorkQueue(Generic[K]):
         """Nothing waits and nothing is in work; something may come back later."""
         return not len(self) and not self._working
 
-    def add(self, key: K, *, fresh: bool = True) -> None:
-        """Have a key looked at; at once, whatever it was waiting for."""
+    def add(self, key: K, *, fresh: bool = True, cause: int | None = None) -> None:
+        """Have a key looked at; at once, whatever it was waiting for.
+
+        `cause` is the version of the object that somebody has seen: if that turns out to be our own doing, `done`
+        leaves it at that.
+        """
         self._cancel(key)
         if key in self._working:
             self._again[key] = fresh or self._again.get(key, False)
+            self._causes.setdefault(key, set()).add(cause)
         elif fresh:
             self._backlog.pop(key, None)
             self._fresh[key] = None
@@ -94,11 +101,12 @@ class WorkQueue(Generic[K]):
             self._wake.clear()
             await self._wake.wait()
 
-    def done(self, key: K) -> None:
-        """The key is out of work; it comes again when it was added meanwhile."""
+    def done(self, key: K, own: Set[int] = frozenset()) -> None:
+        """The key is out of work; it comes again when it was added meanwhile, unless only for versions of our `own`."""
         self._working.discard(key)
-        if key in self._again:
-            self.add(key, fresh=self._again.pop(key))
+        fresh, causes = self._again.pop(key, False), self._causes.pop(key, set())
+        if not causes <= own:
+            self.add(key, fresh=fresh)
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)

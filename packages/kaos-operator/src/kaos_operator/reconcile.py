@@ -6,7 +6,7 @@ Level-triggered: it looks at everything the cache knows and does whatever is lef
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from kaos_operator.api import Api, ApiError
 from kaos_operator.apply import Refused, apply_plan
 from kaos_operator.cache import Cache
 from kaos_operator.events import Events
-from kaos_operator.objects import Key, Object
+from kaos_operator.objects import Key, Object, version
 from kaos_operator.observe import observe, remembered
 from kaos_operator.probing import Prober, Question
 
@@ -59,8 +59,8 @@ class Reconciler:
         self._now = now
         self._wake = wake
 
-    async def reconcile(self, key: Key) -> None:
-        """Make one resource true, and its status with it.
+    async def reconcile(self, key: Key) -> Set[int]:
+        """Make one resource true, and its status with it; the versions of the objects that were written.
 
         Raises:
             Refused: the status tells it; to be tried again after a while.
@@ -69,15 +69,22 @@ class Reconciler:
         document = self._cache.resources.get(key)
         if document is None:
             self._prober.forget(key)
-            return
+            return frozenset()
         deleting = bool(document["metadata"].get("deletionTimestamp"))
         planned = self._plan(key, document)
         refusal: Refused | ApiError | None = None
+        written: set[int] = set()
         if not deleting:
-            refusal = await self._apply(key, document, planned)
-        await self._tell(key, document, planned, refusal, deleting=deleting)
+            try:
+                written = await apply_plan(self._api, self._cache, key, document["metadata"]["uid"], planned)
+            except (Refused, ApiError) as error:
+                refusal = error
+        if written:
+            _log.info("applied", extra={"resource": str(key), "writes": len(written)})
+        written |= await self._tell(key, document, planned, refusal, deleting=deleting)
         if refusal is not None:
             raise refusal
+        return written
 
     def _plan(self, key: Key, document: Object) -> Plan:
         inputs = self._inputs()
@@ -90,19 +97,10 @@ class Reconciler:
         except ResourceError as error:
             return refused(document, inputs.plugins, error)
 
-    async def _apply(self, key: Key, document: Object, planned: Plan) -> Refused | ApiError | None:
-        """Why it could not be applied; None when it was, or when the plan has nothing to apply."""
-        try:
-            writes = await apply_plan(self._api, self._cache, key, document["metadata"]["uid"], planned)
-        except (Refused, ApiError) as error:
-            return error
-        if writes:
-            _log.info("applied", extra={"resource": str(key), "writes": writes})
-        return None
-
     async def _tell(
         self, key: Key, document: Object, planned: Plan, refusal: Refused | ApiError | None, *, deleting: bool
-    ) -> None:
+    ) -> set[int]:
+        """The status, if it says anything new; its version then."""
         children = self._cache.children_of(key)
         uid = document["metadata"]["uid"]
         own = [child for child in children if child.owner and child.owner[1] == uid]
@@ -127,12 +125,16 @@ class Reconciler:
         )
         self._ask(key, planned, epoch, serving=observed.available > 0 and not deleting and not stopped, pods=pods)
         made = status(planned, observed, before, self._now())
+        written = set()
         if made != before:
-            concerned = self._cache.see_resource(await self._api.set_status(document, made))
+            answer = await self._api.set_status(document, made)
+            written.add(version(answer))
+            concerned = self._cache.see_resource(answer)
             # The watch brings the same once more, as old news; whoever depends on this one is told now.
             for other in concerned - {key}:
                 self._wake(other)
         await self._events.tell(document, planned, before, made)
+        return written
 
     def _ask(self, key: Key, planned: Plan, epoch: str, *, serving: bool, pods: Any) -> None:
         """Have the server asked who it is, off this path."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Set
 
 from kaos_operator.api import ApiError, NotLeaderError
 from kaos_operator.apply import Refused
@@ -65,35 +66,37 @@ class Workers:
                 self._queue.done(key)
                 continue
             started = time.perf_counter()
-            result = await self._once(key)
+            result, own = await self._once(key)
             self._metrics.reconciles.labels(key.kind, result).inc()
             self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - started)
-            self._queue.done(key)
+            self._queue.done(key, own)
 
-    async def _once(self, key: Key) -> str:
+    async def _once(self, key: Key) -> tuple[str, Set[int]]:
+        """How it went, and the versions that came of it."""
+        own: Set[int] = frozenset()
         try:
-            await self._reconciler.reconcile(key)
+            own = await self._reconciler.reconcile(key)
         except Refused as refused:
             limit = FORBIDDEN_LIMIT if refused.problem.reason == "Forbidden" else None
             pause = self._queue.failed(key, at_least=refused.retry_after, at_most=limit)
             _say("refused", key, str(refused), pause)
-            return "refused"
+            return "refused", own
         except ApiError as error:
             # A lost race is no news: the next look sees what won it (F2).
             level = logging.DEBUG if error.status == 409 else logging.WARNING
             pause = self._queue.failed(key, at_least=error.retry_after)
             _say("the API server did not do it", key, str(error), pause, level)
-            return "error"
+            return "error", own
         except NotLeaderError:
             # Not at once: nothing was awaited, so the loop would never come to renew the Lease, or to anything else.
             self._queue.later(key, LEASE_LOOK)
-            return "not leader"
+            return "not leader", own
         except Exception as error:  # noqa: BLE001  # a defect of ours or of a plugin costs one resource, not the process
             _log.exception("reconcile failed", extra={"resource": str(key), "error": repr(error)})
             self._queue.failed(key, at_least=1.0)
-            return "defect"
+            return "defect", own
         self._queue.succeeded(key)
-        return "done"
+        return "done", own
 
 
 def _say(what: str, key: Key, error: str, pause: float, level: int = logging.WARNING) -> None:

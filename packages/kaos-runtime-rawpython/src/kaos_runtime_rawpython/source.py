@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from functools import lru_cache
 from typing import Literal
 
 from kaos_core.documents import Document, load_one_document
@@ -46,6 +47,7 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
+@lru_cache(maxsize=2)  # both hooks ask it of the same text, one after the other
 def tools_source(text: str) -> str:
     r"""The Python code in a `params` text: bare code, or a YAML mapping with the string key `code`.
 

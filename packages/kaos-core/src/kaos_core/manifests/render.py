@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from kaos_core.copies import copy_of
 from kaos_core.manifests import Manifests, Object, workload
 from kaos_core.manifests.route import http_route
 from kaos_core.origins import object_leaves
@@ -37,7 +37,7 @@ def rendered(
     config_map = workload.params_config_map(kind, resource, manifests.program)
     if config_map is not None:
         workload.mount_params(manifests, config_map)
-    generated = deepcopy(manifests.pod["spec"])
+    generated = copy_of(manifests.pod["spec"])
     manifests.pod["spec"] = workload.finish_pod(manifests.pod["spec"], kind.container, resolved, spec)
     if spec.pod_spec:
         defaulted = workload.finish_pod(generated, kind.container, resolved, spec.model_copy(update={"pod_spec": None}))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from kaos_core.copies import copy_of
 from kaos_core.manifests import Manifests, Object, names
 from kaos_core.manifests.pod_shape import check_shape
 from kaos_core.manifests.security import container_defaults, pod_defaults
@@ -45,7 +45,7 @@ def deployment(kind: Kind, resource: Resource, spec: WorkloadSpec, resolved: Res
         "containers": [{"name": kind.container}],
     }
     if resolved.init_containers:
-        pod_spec["initContainers"] = deepcopy(resolved.init_containers)
+        pod_spec["initContainers"] = copy_of(resolved.init_containers)
     if spec.service_account_name:
         pod_spec["serviceAccountName"] = spec.service_account_name
     pull = [
@@ -55,9 +55,9 @@ def deployment(kind: Kind, resource: Resource, spec: WorkloadSpec, resolved: Res
     if pull:
         pod_spec["imagePullSecrets"] = list({secret["name"]: secret for secret in pull}.values())
     if resolved.volume_mounts:
-        pod_spec["containers"][0]["volumeMounts"] = deepcopy(resolved.volume_mounts)
+        pod_spec["containers"][0]["volumeMounts"] = copy_of(resolved.volume_mounts)
     if resolved.volumes or spec.volumes:
-        pod_spec["volumes"] = deepcopy([*resolved.volumes, *(spec.volumes or [])])
+        pod_spec["volumes"] = copy_of([*resolved.volumes, *(spec.volumes or [])])
     annotations = {names.DEFAULT_CONTAINER: kind.container}
     restarted = resource.metadata.annotations.get(names.RESTARTED_AT)
     if restarted:
@@ -105,11 +105,11 @@ def container(name: str, program: Program, extra_env: list[Env], check: HealthCh
     if program.args:
         made["args"] = [_with_port(part, program.port) for part in program.args]
     own = program.env_names()
-    env = [*deepcopy(program.env), *(entry for entry in deepcopy(extra_env) if entry["name"] not in own)]
+    env = [*copy_of(program.env), *(entry for entry in copy_of(extra_env) if entry["name"] not in own)]
     if env:
         made["env"] = env
     if program.env_from:
-        made["envFrom"] = deepcopy(program.env_from)
+        made["envFrom"] = copy_of(program.env_from)
     made["ports"] = [{"name": names.PORT_NAME, "containerPort": program.port, "protocol": "TCP"}]
     if check is None or check.enabled:
         made.update(_probes(program, check))
