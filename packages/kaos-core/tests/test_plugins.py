@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from kaos_core.errors import PluginError
+from kaos_core.overdue import OverdueError, at_most
 from kaos_core.plan import plan
 from kaos_core.plugin import Runtime, hookimpl
 from kaos_core.plugins import Plugins
@@ -277,6 +280,64 @@ def test_a_hook_that_returns_or_leaves_garbage_costs_only_the_servers_of_its_own
     """F26"""
     plugins.register(broken(hook, outcome), "broken")
     assert_only_its_own_fail(plugins, hook)
+
+
+def hang(*_):
+    time.sleep(30)
+
+
+def hang_on(*_):
+    """Whatever is raised in it, once."""
+    for _ in range(2):
+        with contextlib.suppress(BaseException):
+            time.sleep(30)
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("outcome", [hang, hang_on])
+@pytest.mark.parametrize("hook", ["kaos_validate", "kaos_render_params", "kaos_manifests"])
+def test_a_hook_that_hangs_is_stopped_once_and_called_no_more(hook, outcome):
+    """F26"""
+    plugins, calls = builtin_plugins(hook_limit=0.2), []
+
+    def counted(*given):
+        calls.append(hook)
+        outcome(*given)
+
+    plugins.register(broken(hook, counted), "broken")
+    for _ in range(3):
+        assert_only_its_own_fail(plugins, hook)
+    assert calls == [hook]
+    assert failures(plugins) == {"broken": f"{hook} hung: it took more than 0.2 s"}
+
+
+def test_a_timeout_of_a_hook_itself_is_an_error_like_any_other(plugins: Plugins):
+    def late(*_):
+        raise TimeoutError("no answer")
+
+    plugins.register(broken("kaos_validate", late), "broken")
+    assert_only_its_own_fail(plugins, "kaos_validate")
+    assert failures(plugins) == {}
+
+
+def test_a_limit_leaves_an_outer_one_as_it_was():
+    ended = []
+
+    def inner(seconds, takes):
+        with at_most(seconds):
+            time.sleep(takes)
+        ended.append(seconds)
+
+    def outer():
+        with at_most(0.3):
+            inner(60, 0)
+            with pytest.raises(OverdueError, match=r"0\.1 s"):
+                inner(0.1, 5)
+            time.sleep(5)
+
+    with pytest.raises(OverdueError, match=r"0\.3 s"):
+        outer()
+    assert ended == [60]
 
 
 def assert_only_its_own_fail(plugins: Plugins, hook: str) -> None:

@@ -220,7 +220,7 @@ def test_a_listing_begins_with_what_kaos_ships_and_ends_with_custom(plugins: Plu
 @pytest.mark.parametrize(
     ("offered", "says"),
     [
-        ("weather", "'weather' is no Runtime"),
+        ("weather", "a str is no Runtime"),
         (Runtime(name="x", type="python"), "runtime x: image: is required"),
         (Runtime(name="x", type="ruby", image="a/b:1"), "runtime x: type: input should be"),
     ],

@@ -20,7 +20,13 @@ from kaos_core.commands import Command
 from kaos_core.errors import KaosError, PluginError
 from kaos_core.hookspecs import GROUP
 from kaos_core.kinds import Kind
+from kaos_core.overdue import OverdueError, at_most
 from kaos_core.runtime import Runtime
+
+HOOK_LIMIT = 5.0
+"""Seconds that a hook may take."""
+IMPORT_LIMIT = 30.0
+"""Seconds that the import of a plugin may take; on a slow disk a large one takes some."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,21 @@ class Plugins:
 
     Order is part of the contract: plugins are called in alphabetical order of their names, except that `tryfirst`
     implementations come before and `trylast` ones after the rest.
+
+    An implementation that takes longer than `hook_limit` seconds is called no more, and its plugin is a failure.
+    `failed` is called with every new one in `failures`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hook_limit: float = HOOK_LIMIT, import_limit: float = IMPORT_LIMIT) -> None:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._distributions: dict[str, tuple[str, str]] = {}
         self._modules: dict[str, Any] = {}
+        self._hook_limit = hook_limit
+        self._import_limit = import_limit
+        self._hung: set[tuple[str, str]] = set()
         self.failures: list[PluginFailure] = []
+        self.failed: Callable[[], None] = lambda: None
 
     @classmethod
     def installed(cls, environ: Mapping[str, str] = os.environ) -> Plugins:
@@ -96,7 +109,8 @@ class Plugins:
         if self._taken(point.name, distribution):
             return
         try:
-            module = point.load()
+            with at_most(self._import_limit):
+                module = point.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 a plugin may raise anything at import, SystemExit too
@@ -161,7 +175,22 @@ class Plugins:
         middle = [item for item in found if not item.tryfirst and not item.trylast]
         for group in (first, middle, last):
             for item in sorted(group, key=lambda implementation: implementation.plugin_name):
-                yield Implementation(item.plugin_name, _accepting(item.function, item.argnames))
+                call = self._bounded(item.plugin_name, hook, _accepting(item.function, item.argnames))
+                yield Implementation(item.plugin_name, call)
+
+    def _bounded(self, name: str, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def bounded(**offered: Any) -> Any:
+            if (name, hook) in self._hung:
+                raise OverdueError("it hung, so it is called no more until the next start")
+            try:
+                with at_most(self._hook_limit):
+                    return call(**offered)
+            except OverdueError as error:
+                self._hung.add((name, hook))
+                self.fail(name, f"{hook} hung: {error}")
+                raise
+
+        return bounded
 
     def commands(self) -> list[tuple[Command, str]]:
         """Subcommands with the plugin of each; a plugin whose hook raises is remembered as a failure."""
@@ -187,7 +216,7 @@ class Plugins:
         return sorted([*working, *broken], key=lambda info: info.name)
 
     def fail(self, name: str, error: BaseException | str) -> None:
-        """Remember that a registered plugin is broken after all; the same failure is remembered once."""
+        """Remember that a registered plugin is broken after all; the first failure of each is remembered."""
         self._fail(name, self._distributions.get(name, ("", "")), error)
 
     def _collect(self, hook: str, wanted: type) -> Iterator[tuple[str, Any]]:
@@ -201,7 +230,7 @@ class Plugins:
                 if isinstance(item, wanted):
                     yield implementation.plugin, item
                 else:
-                    self.fail(implementation.plugin, f"{hook} returned {item!r}, which is no {wanted.__name__}")
+                    self.fail(implementation.plugin, f"{hook} returned a {type(item).__name__}, which is no {wanted.__name__}")
 
     def _implementations_of(self, module: Any) -> list[tuple[str, Any]]:
         callers = self._manager.get_hookcallers(module) or []
@@ -211,8 +240,10 @@ class Plugins:
         text = error if isinstance(error, str) else _one_line(error)
         details = "" if isinstance(error, str) else "".join(traceback.format_exception(error))
         failure = PluginFailure(name, *distribution, text, details)
-        if all((known.name, known.error) != (name, text) for known in self.failures):
+        # The first of each: texts may differ with every call, by a time or an address.
+        if all((known.name, known.distribution) != (name, failure.distribution) for known in self.failures):
             self.failures.append(failure)
+            self.failed()
 
 
 def _accepting(function: Callable[..., Any], argument_names: tuple[str, ...]) -> Callable[..., Any]:

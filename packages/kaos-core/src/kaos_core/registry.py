@@ -228,7 +228,7 @@ def _given(runtime: Runtime) -> dict[str, Any]:
 def _wrong_with(offered: Any) -> str:
     """What is wrong with what a plugin offers as a runtime; empty when nothing is."""
     if not isinstance(offered, Runtime):
-        return f"{offered!r} is no Runtime"
+        return f"a {type(offered).__name__} is no Runtime"
     if offered.name != CUSTOM and not offered.image and not offered.remote:
         return f"runtime {offered.name}: image: is required"
     _, wrong = _validated(_given(offered))

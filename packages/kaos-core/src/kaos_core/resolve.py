@@ -177,7 +177,8 @@ def telemetry_env(
     endpoint = spec.telemetry.endpoint or settings.otlp_endpoint
     if not endpoint:
         message = "telemetry is enabled, but neither the resource nor the operator names an endpoint"
-        problems.append(Problem("TelemetryEndpointMissing", message, "spec.telemetry.endpoint", "warning"))
+        hint = "name one here, or set KAOS_OTLP_ENDPOINT for the operator"
+        problems.append(Problem("TelemetryEndpointMissing", message, "spec.telemetry.endpoint", "warning", hint))
         return []
     return [
         {"name": "OTEL_SDK_DISABLED", "value": "false"},

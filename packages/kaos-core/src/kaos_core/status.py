@@ -270,7 +270,7 @@ def _program_ended(facts: _Facts) -> Verdict | None:
     words = {*c.REASONS[c.READY], *c.REASONS[c.ACCEPTED]} - c.PENDING  # what ended is not on its way
     if seen.exit_code == INVALID_INPUT_EXIT and word in words:
         return Verdict("False", word, clipped(rest or seen.last_line))
-    times = f", {seen.restarts} restarts" if seen.restarts else ""
+    times = f", {seen.restarts} restart{'s' * (seen.restarts > 1)}" if seen.restarts else ""
     last = f": {seen.last_line}" if seen.last_line else ""
     return Verdict("False", "CrashLoop", clipped(f"the program exited with {seen.exit_code}{times}{last}"))
 
@@ -293,7 +293,7 @@ def _not_available(facts: _Facts) -> Verdict | None:
     seen = facts.observed
     if facts.rolled_out:
         return None
-    why = f" ({seen.waiting}: {seen.waiting_message})" if seen.waiting else ""
+    why = f" ({': '.join(filter(None, (seen.waiting, seen.waiting_message)))})" if seen.waiting else ""
     return Verdict(
         "False",
         "Progressing",

@@ -14,7 +14,7 @@ from kaos_core.errors import PluginError
 from kaos_core.hookspecs import hookimpl
 from kaos_core.manifests import names
 from kaos_core.plan import Plan, plan
-from kaos_core.plugins import Plugins
+from kaos_core.plugins import HOOK_LIMIT, Plugins
 from kaos_core.registry import Registry
 from kaos_core.runtime import Local, Runtime
 
@@ -46,12 +46,12 @@ def server(runtime: str, **spec: Any) -> dict[str, Any]:
     }
 
 
-def builtin_plugins() -> Plugins:
+def builtin_plugins(hook_limit: float = HOOK_LIMIT) -> Plugins:
     """A manager with the kinds, `custom` and the foreign runtime, and nothing that happens to be installed."""
     from kaos_core import custom
     from kaos_core.kinds import agent, mcpserver, modelapi
 
-    plugins = Plugins()
+    plugins = Plugins(hook_limit)
     for name, module in {"agent": agent, "custom": custom, "mcpserver": mcpserver, "modelapi": modelapi}.items():
         plugins.register(module, name)
     plugins.register(ForeignRuntime(), FOREIGN)

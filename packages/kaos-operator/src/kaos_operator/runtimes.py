@@ -44,6 +44,7 @@ class Runtimes:
         self._changed = changed
         self._overlays = Overlays(plugins)
         self._news = asyncio.Event()
+        plugins.failed = self._plugin_failed
 
     @property
     def registry(self) -> Registry:
@@ -90,6 +91,10 @@ class Runtimes:
     def _note(self, names: set[str]) -> None:
         self._metrics.runtimes.set(len(self.registry.by_name))
         self._metrics.registry_valid.set(not self._overlays.problems())
-        self._metrics.plugin_failures.set(len(self._plugins.failures))
+        self._plugin_failed()
         self._changed(names)
+
+    def _plugin_failed(self) -> None:
+        """Also later: a hook may raise or hang whenever it is called."""
+        self._metrics.plugin_failures.set(len(self._plugins.failures))
         self._news.set()

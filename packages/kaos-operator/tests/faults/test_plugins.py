@@ -13,13 +13,20 @@ BROKEN = {
     "returns_garbage": f"{HOOK}return 7\n",
     "returns_half": f"{HOOK}return [object()]\n",
 }
+HANGS = """import time
+from kaos_core.hookspecs import hookimpl
+
+@hookimpl
+def kaos_validate():
+    time.sleep(300)
+"""
 PRINTS = f"print('to stdout')\n{HOOK}print('again')\n    return ()\n"
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
-    for name, text in {**BROKEN, "prints": PRINTS}.items():
+    for name, text in {**BROKEN, "hangs": HANGS, "prints": PRINTS}.items():
         (folder / f"{name}.py").write_text(text)
         facts = folder / f"faulty_{name}-1.0.dist-info"
         facts.mkdir()
@@ -33,10 +40,18 @@ def test_broken_plugins_are_named_and_cost_nobody_else(world):
     world.create(world.server("healthy"))
     world.until_programmed("healthy")
 
-    assert world.operator.metrics()["kaos_plugin_failures"] == len(BROKEN)
-    info = world.until(lambda: world.get("ConfigMap", "kaos-operator-info"))["data"]
-    plugins = {each["name"]: each.get("failure", "") for each in json.loads(info["plugins"])}
-    assert {name for name, failure in plugins.items() if failure} == set(BROKEN)
-    assert "prints" in plugins
+    assert world.operator.metrics()["kaos_plugin_failures"] == len(BROKEN) + 1
+    world.until(lambda: set(told(world)) == {*BROKEN, "hangs"})
+    assert told(world)["hangs"] == "kaos_validate hung: it took more than 5 s"
+    warned = world.condition("MCPServer", "healthy", "Accepted")["message"]
+    assert "plugin hangs" in warned
+    info = world.get("ConfigMap", "kaos-operator-info")["data"]
+    assert "prints" in {each["name"] for each in json.loads(info["plugins"])}
     names = {each["name"] for each in json.loads(info["runtimes"])}
     assert {"rawpython", "custom", "slack"} <= names
+
+
+def told(world):
+    """The plugins that failed and why, as the cluster is told."""
+    info = (world.get("ConfigMap", "kaos-operator-info") or {}).get("data", {})
+    return {each["name"]: each["failure"] for each in json.loads(info.get("plugins", "[]")) if "failure" in each}

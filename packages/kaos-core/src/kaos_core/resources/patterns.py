@@ -27,7 +27,7 @@ WORDS = {
     ENV_NAME: "the name of an environment variable: letters, digits, '_', '-' and '.'",
     NO_NUL: "text without NUL characters",
     DURATION: "a duration such as 30s or 1m30s",
-    ENDPOINT: "a URL such as http://otel-collector:4317, without credentials",
+    ENDPOINT: "a URL such as http://otel-collector:4318, without credentials",
     PROVIDER: "a URL such as https://api.example/v1, without credentials",
     REDIS: "a URL such as redis://redis:6379, without credentials",
     MODEL: "a model's name: ASCII without spaces",

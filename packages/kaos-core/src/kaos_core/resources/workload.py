@@ -62,7 +62,7 @@ class Telemetry(Model):
         ]
         | None
     ) = None
-    """OTLP endpoint, for example `http://otel-collector:4317`. Default: the operator's own setting."""
+    """OTLP endpoint, for example `http://otel-collector:4318`. Default: the operator's own setting."""
 
     @field_validator("endpoint")
     @classmethod
