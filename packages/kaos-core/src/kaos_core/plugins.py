@@ -230,7 +230,8 @@ class Plugins:
                 if isinstance(item, wanted):
                     yield implementation.plugin, item
                 else:
-                    self.fail(implementation.plugin, f"{hook} returned a {type(item).__name__}, which is no {wanted.__name__}")
+                    found = type(item).__name__
+                    self.fail(implementation.plugin, f"{hook} returned a {found}, which is no {wanted.__name__}")
 
     def _implementations_of(self, module: Any) -> list[tuple[str, Any]]:
         callers = self._manager.get_hookcallers(module) or []

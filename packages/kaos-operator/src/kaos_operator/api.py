@@ -95,25 +95,26 @@ class Api:
         return await self._request("PUT", path, obj, "application/json", {"fieldManager": FIELD_MANAGER}, fenced=False)
 
     async def set_status(self, document: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
-        """Replace the status of the resource with this very uid, whatever its version.
+        """Replace the status of a resource that is still at this version.
 
-        A merge patch or an apply with another uid would be accepted here: for a subresource the API server takes the
-        metadata from what is stored.
+        So neither a resource of the same name that came after it gets this status, nor one with a later status: a
+        request that timed out may be carried out at any time. An apply or a merge patch with another uid would be
+        accepted here, for a subresource takes its metadata from what is stored.
 
         Raises:
-            ApiError: Conflict when another resource has the name by now.
+            ApiError: Conflict when it has another version by now.
         """
         meta = document["metadata"]
         path = await self.path(document["apiVersion"], document["kind"], meta["namespace"], meta["name"])
         steps = [
-            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
             return await self._request("PATCH", f"{path}/status", steps, _JSON_PATCH, {"fieldManager": FIELD_MANAGER})
         except ApiError as error:
             if error.status == 422 and not error.causes:
-                raise ApiError(409, "Conflict", f"{path} is another resource by now") from error
+                raise ApiError(409, "Conflict", f"{path} has another version by now") from error
             raise
 
     async def get(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
