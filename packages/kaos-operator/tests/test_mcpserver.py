@@ -220,3 +220,18 @@ def test_telemetry_without_an_endpoint_is_a_warning_event(served):
 
     (event,) = served.until(warned)
     assert event["type"] == "Warning", json.dumps(event)
+
+
+def test_without_a_gateway_the_routes_of_a_time_when_there_was_one_go(served):
+    served.create(served.server("unrouted"))
+    served.until_programmed("unrouted")
+    assert served.get("HTTPRoute", "mcpserver-unrouted")
+
+    assert served.operator.stop() == 0
+    served.operator.start(KAOS_GATEWAY="")
+    served.until(lambda: served.get("HTTPRoute", "mcpserver-unrouted") is None)
+    assert served.get("Service", "mcpserver-unrouted")
+
+    assert served.operator.stop() == 0
+    served.operator.start(KAOS_GATEWAY="gateways/public")
+    served.until(lambda: served.get("HTTPRoute", "mcpserver-unrouted"))

@@ -2,7 +2,8 @@
 
 A plugin is told of every server and returns early when it is not its own
 (`if runtime.name != "slack": return None`). Plugins are called in alphabetical order of their entry-point names,
-`tryfirst` and `trylast` aside. A hook that raises costs only the servers of its own runtimes.
+`tryfirst` and `trylast` aside. A hook that raises, or takes longer than five seconds, costs only the servers of its own
+runtimes; one that took longer is called no more until the program starts again.
 """
 
 from __future__ import annotations
