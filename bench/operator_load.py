@@ -3,6 +3,9 @@
     nox -s bench -- operator_load            # 300 servers
     KAOS_BENCH_SERVERS=1000 python bench/operator_load.py
 
+In the same run the same objects are made and edited by a bare client that knows them beforehand: nothing is planned,
+watched or compared. That is what the API server itself takes on this machine, the floor under every operator.
+
 Printed with the figures of peers, measured on two cores of the same kind of machine with the same clients: the
 upstream Go operator, kmcp and vitorbari's. They are built from Go modules that need a container registry's bases to
 run as released; so they stand here as reference, and the ratio is against the upstream operator.
@@ -33,7 +36,7 @@ from controlplane.operators import OperatorProcess
 from controlplane.server import ControlPlane
 
 SERVERS = int(os.environ.get("KAOS_BENCH_SERVERS", "300"))
-CLIENTS = 32
+CLIENTS, WORKERS = 32, 16
 ROUNDS = int(os.environ.get("KAOS_BENCH_ROUNDS", "3"))
 UPSTREAM = {"created": 5.4, "writes": 7.0, "updated": 3.2}
 OTHERS = "kmcp 14.0 s, 7.8 writes, update 15.8 s; vitorbari 14.9 s, 13.4 writes, update 4.9 s"
@@ -65,14 +68,7 @@ class Cluster:
 
         async def one(number: int) -> None:
             async with turns:
-                if revision is None:
-                    call = self.session.post(self.path, json=document(number))
-                else:
-                    headers = {"Content-Type": "application/merge-patch+json"}
-                    body = document(number, revision)
-                    call = self.session.patch(f"{self.path}/s{number}", json=body, headers=headers)
-                async with call as answer:
-                    assert answer.status in (200, 201), await answer.text()
+                await self.edit(number, revision)
 
         async with self.session.get(self.path) as answer:
             listed = await answer.json()
@@ -83,6 +79,21 @@ class Cluster:
         took = time.monotonic() - started
         await self.check(count)
         return took
+
+    async def edit(self, number: int, revision: int | None) -> None:
+        """Create one, or edit it."""
+        if revision is None:
+            async with self.session.post(self.path, json=document(number)) as answer:
+                assert answer.status == 201, await answer.text()
+        else:
+            await self.patch(f"{self.path}/s{number}", document(number, revision), "merge-patch+json")
+
+    async def patch(self, path: str, body: Any, kind: str) -> None:
+        """One PATCH."""
+        params = {"fieldManager": "kaos-operator", "force": "true"} if kind == "apply-patch+yaml" else {}
+        headers = {"Content-Type": f"application/{kind}"}
+        async with self.session.patch(path, data=json.dumps(body), params=params, headers=headers) as answer:
+            assert answer.status in (200, 201), await answer.text()
 
     async def converged(self, listed: dict[str, Any], count: int, generation: int) -> None:
         """Watch until `count` statuses are of that generation. Polling lists would take the CPU that is measured."""
@@ -116,6 +127,51 @@ class Cluster:
         assert not behind, len(behind)
 
 
+class Bare:
+    """The same requests without an operator: what it wrote, taken from `cluster` and sent again in `other`."""
+
+    def __init__(self, cluster: Cluster, other: Cluster) -> None:
+        self.cluster = cluster
+        self.other = other
+
+    async def send(self, count: int, revision: int | None) -> float:
+        """Seconds for the users' requests and the operator's, the latter as soon as each of the former is done."""
+        known = {plural: await self.known(plural) for plural in ("deployments", "services")}
+        async with self.cluster.session.get(self.cluster.path) as answer:
+            statuses = {item["metadata"]["name"]: item["status"] for item in (await answer.json())["items"]}
+        users, workers = asyncio.Semaphore(CLIENTS), asyncio.Semaphore(WORKERS)
+
+        async def one(number: int) -> None:
+            name = f"s{number}"
+            async with users:
+                await self.other.edit(number, revision)
+            async with workers:
+                made = [("/apis/apps/v1", "deployments")] + ([("/api/v1", "services")] if revision is None else [])
+                for root, plural in made:
+                    path = f"{root}/namespaces/{self.other.namespace}/{plural}/mcpserver-{name}"
+                    await self.other.patch(path, known[plural][f"mcpserver-{name}"], "apply-patch+yaml")
+                steps = [{"op": "add", "path": "/status", "value": statuses[name]}]
+                await self.other.patch(f"{self.other.path}/{name}/status", steps, "json-patch+json")
+
+        started = time.monotonic()
+        await asyncio.gather(*(one(number) for number in range(count)))
+        return time.monotonic() - started
+
+    async def known(self, plural: str) -> dict[str, Any]:
+        """What the operator made, as it was applied: without what only the API server sets, and without owners."""
+        version = "apps/v1" if plural == "deployments" else "v1"
+        kind = plural.capitalize().removesuffix("s")
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        async with self.cluster.session.get(f"{root}/namespaces/{self.cluster.namespace}/{plural}") as answer:
+            items = (await answer.json())["items"]
+        found = {}
+        for item in items:
+            meta = {key: item["metadata"].get(key, {}) for key in ("name", "labels", "annotations")}
+            spec = {key: value for key, value in item["spec"].items() if not key.startswith("clusterIP")}
+            found[meta["name"]] = {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
+        return found
+
+
 def writes(plane: ControlPlane, before: Counter[Any]) -> Counter[Any]:
     """What was written since, without what the clients wrote."""
     return Counter({key: n for key, n in (plane.writes() - before).items() if key[1] != "mcpservers" or key[2]})
@@ -127,9 +183,10 @@ async def one_round(plane: ControlPlane) -> dict[str, float]:
     context = ssl.create_default_context(cafile=str(plane.authority))
     headers = {"Authorization": f"Bearer {plane.token()}"}
     connector = aiohttp.TCPConnector(limit=CLIENTS + 1, ssl=context)
+    other = namespaces.create(plane.client)
     found: dict[str, float] = {}
     async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
-        cluster = Cluster(plane, namespace, session)
+        cluster, bare = Cluster(plane, namespace, session), Cluster(plane, other, session)
         with OperatorProcess(plane, namespace, [namespace], {"KAOS_LOG_LEVEL": "INFO"}) as operator:
             process = psutil.Process(operator.pid)
             before, cpu = plane.writes(), process.cpu_times()
@@ -138,10 +195,12 @@ async def one_round(plane: ControlPlane) -> dict[str, float]:
             found["writes"] = sum(writes(plane, before).values()) / SERVERS
             spent = process.cpu_times()
             found["cpu"] = spent.user + spent.system - cpu.user - cpu.system
+            found["created bare"] = await Bare(cluster, bare).send(SERVERS, None)
             before = plane.writes()
             found["updated"] = await cluster.send(SERVERS, 1)
             await asyncio.sleep(1)
             found["update writes"] = sum(writes(plane, before).values()) / SERVERS
+            found["updated bare"] = await Bare(cluster, bare).send(SERVERS, 1)
             found["memory"] = process.memory_full_info().pss / 2**20
             operator.stop()
             before = plane.writes()
@@ -153,7 +212,8 @@ async def one_round(plane: ControlPlane) -> dict[str, float]:
             changed = writes(plane, before)
             found["restart writes"] = sum(changed.values()) - 2  # the edit: its Deployment and its status
             found["memory after restart"] = psutil.Process(operator.pid).memory_full_info().pss / 2**20
-    namespaces.delete(plane.client, namespace)
+    for each in (namespace, other):
+        namespaces.delete(plane.client, each)
     return found
 
 
