@@ -48,11 +48,11 @@ def invoke(
     """Call a tool of an MCP server."""
     resource_name(name)
     rest = list(words or [])
+    where = (" --local" if local else "") + (f" -n {namespace}" if namespace else "")
+    listing = f"kaos mcp tools {name}{where} lists them"
     if tool is None:
         if not rest or "=" in rest[0]:
-            raise UsageError(
-                "no tool", hint=f"kaos mcp tools {name} lists them; then kaos mcp invoke {name} TOOL NAME=VALUE…"
-            )
+            raise UsageError("no tool", hint=f"{listing}; then kaos mcp invoke {name}{where} TOOL NAME=VALUE…")
         tool = rest.pop(0)
     if args is not None and rest:
         raise UsageError(f"--args and {rest[0]!r} do not go together")
@@ -64,7 +64,7 @@ def invoke(
     async def work(client: Client[Any]) -> Any:
         offered = {item.name: item for item in await client.list_tools()}
         if tool not in offered:
-            raise ToolFailedError(_unknown(tool, name, list(offered)), hint=f"kaos mcp tools {name} lists them")
+            raise ToolFailedError(_unknown(tool, name, list(offered)), hint=listing)
         found = offered[tool]
         arguments = typed(texts, found.input_schema) if given is None else given
         answer = await client.call_tool(tool, arguments, raise_on_error=False, timeout=timeout)
