@@ -85,6 +85,8 @@ async def watch(
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         standalone=True,
+        # kopf would ask who this user is, and in a pod a uid has no name.
+        identity=FIELD_MANAGER,  # type: ignore[arg-type]  # its type is private
     )
     tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
     asyncio.get_running_loop().set_task_factory(_noted)
