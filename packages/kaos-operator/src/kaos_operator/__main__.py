@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine
 
 from kaos_core.errors import KaosError
 
@@ -30,12 +31,22 @@ def main() -> int:
 
         operator = Operator(environment, Plugins.installed())
         _collect_less()
-        asyncio.run(operator.run())
-        return 0
+        return _run(operator.run())
     except (KaosError, OSError) as error:
         hint = getattr(error, "hint", "")
         sys.stderr.write(f"error: {error}{f'; {hint}' if hint else ''}\n")
         return 1
+
+
+def _run(work: Coroutine[None, None, None]) -> int:
+    """As `asyncio.run`, but whatever of kopf's tasks has not ended by then does not hold up the process."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.set_exception_handler(lambda *_: None)
+        loop.close()
+    return 0
 
 
 def _collect_less() -> None:

@@ -41,6 +41,8 @@ CONFIG_MAPS = Collection("v1", "ConfigMap", "configmaps")
 ROUTES = ("gateway.networking.k8s.io/v1", "HTTPRoute")
 ROUTE_LOOK = 30.0
 """How often it is looked whether the cluster has HTTPRoutes by now."""
+FAREWELL = 5.0
+"""Seconds that the parts have to end in after a signal, when the keys in work are finished."""
 
 
 def _now() -> str:
@@ -128,7 +130,7 @@ class Operator:
         await self.prober.close()
         for task in (stopping, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=FAREWELL)
         await self.api.close()
         await web.stop()
         for task in done - {stopping}:
@@ -244,8 +246,10 @@ class Operator:
                 self._watch = running
             try:
                 await asyncio.wait([running])
-            finally:
+            except asyncio.CancelledError:
                 running.cancel()
+                await asyncio.wait([running], timeout=FAREWELL)
+                raise
             if running.cancelled():
                 continue
             if running.exception() is None:

@@ -8,8 +8,9 @@ collections were listed again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 
@@ -38,7 +39,6 @@ class Streams:
         config = aiohttp.TraceConfig()
         config.on_request_start.append(self._started)
         config.on_request_end.append(self._answered)
-        config.on_response_chunk_received.append(self._received)
         return config
 
     async def _started(
@@ -56,14 +56,31 @@ class Streams:
         if params.response.status != 200:
             return
         if context.watch:
-            self._heard[context.watch] = self._clock()
+            self._hear(context.watch)
+            # aiohttp traces the chunks of bodies that are read whole, and a watch is none.
+            params.response.content = cast("aiohttp.StreamReader", _Heard(params.response.content, context.watch, self))
         elif context.list and params.response.content_type == "application/json":
             if context.list in self._listed:
                 self._relisted(context.list)
             self._listed.add(context.list)
 
-    async def _received(
-        self, _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceResponseChunkReceivedParams
-    ) -> None:
-        if getattr(context, "watch", ""):
-            self._heard[context.watch] = self._clock()
+    def _hear(self, path: str) -> None:
+        self._heard[path] = self._clock()
+
+
+class _Heard:
+    """The body of a watch; whatever comes in it, a bookmark too, is heard."""
+
+    def __init__(self, content: aiohttp.StreamReader, path: str, streams: Streams) -> None:
+        self._content = content
+        self._path = path
+        self._streams = streams
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """As kopf reads it."""
+        async for part in self._content.iter_chunked(size):
+            self._streams._hear(self._path)
+            yield part

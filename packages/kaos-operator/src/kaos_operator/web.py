@@ -22,7 +22,7 @@ class Web:
             return web.Response(body=metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
         app.router.add_get("/metrics", show)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port it has. Raises OSError when that is taken."""
