@@ -1,4 +1,4 @@
-"""What is made from the code: CRDs, RBAC, admission policy, reference pages. `--check` compares instead of writing.
+"""What is made from the code: CRDs, RBAC, policy, the chart, reference pages. `--check` compares instead of writing.
 
 The models, the hook specifications, `Runtime`, and the operator's `Environment`, `rbac` and `admission` are the one
 source; nobody edits what this writes.
@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from chart.generated import files as chart_files
 from kaos_core import hookspecs
 from kaos_core.crd import crd
 from kaos_core.hookspecs import GROUP
@@ -68,13 +69,17 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     files = {CRDS / f"{kind.plural}.kaos.tools.yaml": crd_text(kind) for kind in KINDS}
     files |= {REFERENCE / f"{kind.name.lower()}.md": kind_page(kind) for kind in KINDS}
     files |= deploy_files([kind.plural for kind in KINDS])
+    files |= chart_files([kind.plural for kind in KINDS], SOURCE, object_text)
     files[VARIABLES] = variables_page(root / VARIABLES if (root / VARIABLES).exists() else ROOT / VARIABLES)
     return files | {REFERENCE / "hooks.md": hooks_page(), REFERENCE / "runtimes.md": runtimes_page()}
 
 
 def crd_text(kind: Kind) -> str:
     """A CRD as plain YAML, which Helm takes as it is."""
-    text = yaml.safe_dump(crd(kind), sort_keys=False, width=120)
+    made = crd(kind)
+    # `helm uninstall` would take every server of the cluster with it.
+    made["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+    text = yaml.safe_dump(made, sort_keys=False, width=120)
     if "{{" in text:
         raise ValueError(f"the CRD of {kind.name} has {{{{, which Helm would read as a template")
     return f"# {SOURCE}\n{text}"
@@ -103,6 +108,11 @@ def manifests_text(objects: list[dict[str, Any]], *comment: str) -> str:
     """Objects as YAML documents below a comment."""
     head = "".join(f"# {line}\n" for line in (SOURCE, *comment))
     return f"{head}---\n{yaml.dump_all(objects, Dumper=Blocks, sort_keys=False, width=120)}"
+
+
+def object_text(of: dict[str, Any]) -> str:
+    """An object as YAML for readers."""
+    return yaml.dump(of, Dumper=Blocks, sort_keys=False, width=120)
 
 
 class Blocks(yaml.SafeDumper):

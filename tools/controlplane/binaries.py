@@ -62,7 +62,7 @@ def find(say: Say = print, environ: Mapping[str, str] = os.environ, module: Path
     wanted = ("crds",) if given else (*PROGRAMS, "crds")
     try:
         if not _complete(cache, wanted):
-            with _alone(cache, say):
+            with alone(cache, say):
                 for name in wanted:
                     if not (cache / name).exists():
                         _make(name, cache, module, environ, say)
@@ -130,7 +130,7 @@ def _make(name: str, cache: Path, module: Path, environ: Mapping[str, str], say:
 
 
 @contextmanager
-def _alone(cache: Path, say: Say) -> Iterator[None]:
+def alone(cache: Path, say: Say) -> Iterator[None]:
     """Of all processes of this user only one builds; the others wait, and then find what it made."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:

@@ -54,11 +54,18 @@ def find_go(cache: Path, environ: Mapping[str, str], say: Say) -> Path:
 
 def build(go: Path, module: Path, name: str, target: Path, say: Say) -> None:
     """Build one of `PACKAGES` from the pins of `module`. Raises GoError with the end of what Go said."""
-    version = _pinned(module, "k8s.io/kubernetes")
+    version = pinned(module, "k8s.io/kubernetes")
     stamp = "k8s.io/component-base/version"
     major, minor, _ = version.removeprefix("v").split(".", 2)
-    flags = f"-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
-    command = [str(go), "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", str(target), PACKAGES[name]]
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    build_package(go, module, PACKAGES[name], target, say, {f"{stamp}.{key}": value for key, value in values.items()})
+
+
+def build_package(go: Path, module: Path, package: str, target: Path, say: Say, variables: Mapping[str, str]) -> None:
+    """Build a package from the pins of `module`, with these variables set. Raises GoError as `build` does."""
+    name = target.name
+    flags = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in variables.items())])
+    command = [str(go), "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", str(target), package]
     say(f"controlplane: building {name} (once, for all of this user's checkouts with the same pins)")
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
@@ -70,7 +77,7 @@ def build(go: Path, module: Path, name: str, target: Path, say: Say) -> None:
             process.wait()
         if process.returncode:
             output.seek(0)
-            raise GoError(f"go build {PACKAGES[name]} failed: {_end_of(output.read())}")
+            raise GoError(f"go build {package} failed: {_end_of(output.read())}")
     say(f"controlplane: built {name} in {time.monotonic() - began:.0f} s")
 
 
@@ -136,7 +143,8 @@ def _tell(name: str, output: IO[str], began: float, say: Say) -> None:
     say(f"controlplane: {name}: {written.count(bytes([10]))} packages, {time.monotonic() - began:.0f} s")
 
 
-def _pinned(module: Path, path: str) -> str:
+def pinned(module: Path, path: str) -> str:
+    """The version of a module that `go.mod` in `module` pins. Raises GoError."""
     found = re.search(
         rf"^\s*(?:require )?{re.escape(path)} (v\S+)", (module / "go.mod").read_text("utf-8"), re.MULTILINE
     )
