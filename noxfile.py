@@ -182,6 +182,12 @@ def alone(session: nox.Session, package: Path) -> None:
 
 
 @nox.session(default=False)
+def dist(session: nox.Session) -> None:
+    """Write dist/: what `kubectl apply` takes instead of the charts, and the charts as archives."""
+    session.run("python", "-m", "chart.dist", *session.posargs, env={"PYTHONPATH": "tools"})
+
+
+@nox.session(default=False)
 def conformance(session: nox.Session) -> None:
     """Run the MCP conformance suite against the rawpython server."""
     install_all(session, CONFORMANCE_NODE)
@@ -195,6 +201,64 @@ def bench(session: nox.Session) -> None:
     for script in sorted(Path("bench").glob("*.py")):
         if not session.posargs or script.stem in session.posargs:
             session.run("python", str(script))
+
+
+@nox.session(default=False)
+def images(session: nox.Session) -> None:
+    """Build the images with docker, podman or buildah; arguments go to it: `nox -s images -- --network host`."""
+    install_all(session, *group("dev"))
+    session.run("python", "-m", "images", *session.posargs, env={"PYTHONPATH": "tools"})
+
+
+@nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Build images, load them into KUBECONFIG's cluster (KAOS_E2E_LOAD), and test the charts there."""
+    install_all(session, *group("dev"))
+    session.run("python", "-m", "e2e.prepare", env={"PYTHONPATH": "tools"})
+    session.run("pytest", "-m", "e2e", "--timeout", "900", *(session.posargs or ["tests/e2e"]))
+
+
+@nox.session(name="cluster-create", default=False)
+def cluster_create(session: nox.Session) -> None:
+    """Make a cluster on this machine with k3d or kind, whichever is there."""
+    tool = cluster_tool(session)
+    session.run(
+        tool,
+        *{"k3d": ["cluster", "create", "kaos"], "kind": ["create", "cluster", "--name", "kaos"]}[tool],
+        external=True,
+    )
+
+
+@nox.session(name="cluster-crds", default=False)
+def cluster_crds(session: nox.Session) -> None:
+    """Put the CRDs into the current cluster; `kaos` and the operator from the checkout then work on it."""
+    session.run("kubectl", "apply", "--server-side", "-f", "charts/kaos-crds/templates", external=True)
+
+
+@nox.session(name="cluster-examples", default=False)
+def cluster_examples(session: nox.Session) -> None:
+    """Apply the quick start to the current cluster, or what the arguments name."""
+    for path in session.posargs or [QUICKSTART]:
+        session.run("kubectl", "apply", "-f", path, external=True)
+
+
+@nox.session(name="cluster-delete", default=False)
+def cluster_delete(session: nox.Session) -> None:
+    """Delete what cluster-create made."""
+    tool = cluster_tool(session)
+    session.run(
+        tool,
+        *{"k3d": ["cluster", "delete", "kaos"], "kind": ["delete", "cluster", "--name", "kaos"]}[tool],
+        external=True,
+    )
+
+
+def cluster_tool(session: nox.Session) -> str:
+    """The first of k3d and kind on PATH."""
+    tool = next((tool for tool in ("k3d", "kind") if shutil.which(tool)), "")
+    if not tool:
+        session.error("neither k3d nor kind is on PATH; install one of them, or use any cluster of yours")
+    return tool
 
 
 def serve_quickstart(session: nox.Session, kaos: str = "kaos", env: dict[str, str] | None = None) -> None:

@@ -1,0 +1,1 @@
+"""Images: `images/*/Containerfile` and the workspace's wheels -> images, by whichever builder is there."""
