@@ -43,6 +43,19 @@ def test_pods_and_their_logs_are_found_by_the_servers_label(kubectl: Kubectl):
         assert child["metadata"]["name"] == "mcpserver-talks"
 
 
+def test_servers_beside_each_other_on_a_node_start_at_the_first_try(kubectl: Kubectl):
+    """All pods have one uid, and what the kernel counts for a uid it counts over all containers of a node."""
+    names = [f"beside-{number}" for number in range(6)]
+    for name in names:
+        kubectl.apply(server(name, params=saying(name)))
+    for name in names:
+        kubectl.wait(f"mcp/{name}", "condition=Ready")
+    pods = kubectl.items("pods", "app.kubernetes.io/managed-by=kaos-operator")
+    restarts = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
+    assert len(restarts) == len(names)
+    assert set(restarts.values()) == {0}
+
+
 def test_a_pod_runs_as_a_user_that_is_not_root_on_a_filesystem_that_it_cannot_write(kubectl: Kubectl):
     kubectl.apply(QUICKSTART)
     kubectl.wait("mcp/calculator", "condition=Ready")
