@@ -221,12 +221,7 @@ def e2e(session: nox.Session) -> None:
 @nox.session(name="cluster-create", default=False)
 def cluster_create(session: nox.Session) -> None:
     """Make a cluster on this machine with k3d or kind, whichever is there."""
-    tool = cluster_tool(session)
-    session.run(
-        tool,
-        *{"k3d": ["cluster", "create", "kaos"], "kind": ["create", "cluster", "--name", "kaos"]}[tool],
-        external=True,
-    )
+    local_cluster(session, k3d="cluster create kaos", kind="create cluster --name kaos")
 
 
 @nox.session(name="cluster-crds", default=False)
@@ -245,20 +240,15 @@ def cluster_examples(session: nox.Session) -> None:
 @nox.session(name="cluster-delete", default=False)
 def cluster_delete(session: nox.Session) -> None:
     """Delete what cluster-create made."""
-    tool = cluster_tool(session)
-    session.run(
-        tool,
-        *{"k3d": ["cluster", "delete", "kaos"], "kind": ["delete", "cluster", "--name", "kaos"]}[tool],
-        external=True,
-    )
+    local_cluster(session, k3d="cluster delete kaos", kind="delete cluster --name kaos")
 
 
-def cluster_tool(session: nox.Session) -> str:
-    """The first of k3d and kind on PATH."""
-    tool = next((tool for tool in ("k3d", "kind") if shutil.which(tool)), "")
+def local_cluster(session: nox.Session, **commands: str) -> None:
+    """Run the command of the first of these programs that is on PATH."""
+    tool = next((tool for tool in commands if shutil.which(tool)), "")
     if not tool:
         session.error("neither k3d nor kind is on PATH; install one of them, or use any cluster of yours")
-    return tool
+    session.run(tool, *commands[tool].split(), external=True)
 
 
 def serve_quickstart(session: nox.Session, kaos: str = "kaos", env: dict[str, str] | None = None) -> None:

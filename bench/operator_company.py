@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import statistics
 import sys
 import threading
@@ -25,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from controlplane import namespaces
 from controlplane.binaries import find
+from controlplane.load import CLIENTS, collection, connected
 from controlplane.operators import OperatorProcess
 from controlplane.server import ControlPlane
 
@@ -61,8 +61,8 @@ class Cluster:
 
     def __init__(self, session: aiohttp.ClientSession, namespace: str) -> None:
         self.session = session
-        self.servers = f"/apis/kaos.tools/v1alpha1/namespaces/{namespace}/mcpservers"
-        self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        self.servers = collection(namespace, "kaos.tools/v1alpha1", "mcpservers")
+        self.deployments = collection(namespace, "apps/v1", "deployments")
 
     async def ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
         """One request; its JSON."""
@@ -136,7 +136,7 @@ async def strangers(plane: ControlPlane, session: aiohttp.ClientSession) -> None
             return psutil.Process(operator.pid).memory_full_info().pss / 2**20
 
     before = await asyncio.to_thread(memory)
-    turns = asyncio.Semaphore(32)
+    turns = asyncio.Semaphore(CLIENTS)
 
     async def make(number: int) -> None:
         async with turns:
@@ -156,10 +156,7 @@ async def strangers(plane: ControlPlane, session: aiohttp.ClientSession) -> None
 async def main() -> None:
     """Both."""
     with ControlPlane(find(), audit=False) as plane:
-        context = ssl.create_default_context(cafile=str(plane.authority))
-        headers = {"Authorization": f"Bearer {plane.token()}"}
-        connector = aiohttp.TCPConnector(ssl=context, limit=32)
-        async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
+        async with connected(plane) as session:
             await hung(plane, session)
             await strangers(plane, session)
 

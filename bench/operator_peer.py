@@ -11,10 +11,8 @@ Deployment has the new code; of ours the status has to say so, too.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
-import ssl
 import statistics
 import subprocess
 import sys
@@ -25,7 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psutil
 import yaml
 
@@ -33,20 +30,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 from controlplane import namespaces
 from controlplane.binaries import find
+from controlplane.load import CLIENTS, Servers, collection, connected
 from controlplane.operators import OperatorProcess
 from controlplane.server import ControlPlane
 
 SERVERS = int(os.environ.get("KAOS_BENCH_SERVERS", "300"))
 ROUNDS = int(os.environ.get("KAOS_BENCH_ROUNDS", "3"))
-CLIENTS = 32
 SYSTEM = "kaos-system"
 
 
 class Side:
     """One operator with its API server. `runtime` is its word for Python code, `observes` whether it tells versions."""
 
-    def __init__(self, name: str, plane: ControlPlane, runtime: str, *, observes: bool) -> None:
-        self.name = name
+    def __init__(self, plane: ControlPlane, runtime: str, *, observes: bool) -> None:
         self.plane = plane
         self.runtime = runtime
         self.observes = observes
@@ -54,85 +50,41 @@ class Side:
 
     async def measure(self, namespace: str, pid: int) -> None:
         """One round."""
-        context = ssl.create_default_context(cafile=str(self.plane.authority))
-        headers = {"Authorization": f"Bearer {self.plane.token()}"}
-        connector = aiohttp.TCPConnector(limit=CLIENTS + 2, ssl=context)
         found: dict[str, float] = {}
-        async with aiohttp.ClientSession(self.plane.url, headers=headers, connector=connector) as session:
-            self.session, self.namespace = session, namespace
+        async with connected(self.plane) as session:
+            servers = Servers(session, namespace, self.runtime)
             for what, revision in (("created", 0), ("updated", 1)):
                 writes, cpu = self.plane.writes(), _cpu(pid)
-                found[what] = await self.send(revision)
+                found[what] = await self.send(servers, revision)
                 await asyncio.sleep(2)
-                done = self.plane.writes() - writes
-                # Without what the clients wrote.
-                theirs = sum(count for key, count in done.items() if key[1] != "mcpservers" or key[2])
-                finalizers = (
-                    sum(count for key, count in done.items() if key[1] == "mcpservers" and not key[2]) - SERVERS
-                )
-                found[f"{what}, writes"] = (theirs + finalizers) / SERVERS
+                # The clients wrote each server once.
+                found[f"{what}, writes"] = sum((self.plane.writes() - writes).values()) / SERVERS - 1
                 found[f"{what}, CPU"] = _cpu(pid) - cpu
             found["memory"] = psutil.Process(pid).memory_full_info().pss / 2**20
         self.rounds.append(found)
 
-    async def send(self, revision: int) -> float:
+    async def send(self, servers: Servers, revision: int) -> float:
         """Create them, or edit them; seconds until all is done."""
-        servers = f"/apis/kaos.tools/v1alpha1/namespaces/{self.namespace}/mcpservers"
-        deployments = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
-        waits = [
-            await self.watch(servers, self._told(revision)),
-            await self.watch(deployments, lambda obj: obj["metadata"]["generation"] > revision),
+
+        def told(obj: dict[str, Any]) -> bool:
+            status = obj.get("status", {})
+            return status.get("observedGeneration", 0) > revision if self.observes else bool(status.get("phase"))
+
+        # Objects that are done already count when they change.
+        parts: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
+            (servers.path, told),
+            (
+                collection(servers.namespace, "apps/v1", "deployments"),
+                lambda obj: obj["metadata"]["generation"] > revision,
+            ),
         ]
         if not revision:
-            services = f"/api/v1/namespaces/{self.namespace}/services"
-            waits.append(await self.watch(services, lambda _: True))
-        turns = asyncio.Semaphore(CLIENTS)
-
-        async def one(number: int) -> None:
-            code = f"def add(a: int, b: int) -> int:\n    return a + b + {revision}\n"
-            spec = {"runtime": self.runtime, "params": code}
-            async with turns:
-                if revision:
-                    kind = {"Content-Type": "application/merge-patch+json"}
-                    call = self.session.patch(f"{servers}/s{number}", json={"spec": spec}, headers=kind)
-                else:
-                    meta = {
-                        "apiVersion": "kaos.tools/v1alpha1",
-                        "kind": "MCPServer",
-                        "metadata": {"name": f"s{number}"},
-                    }
-                    call = self.session.post(servers, json={**meta, "spec": spec})
-                async with call as answer:
-                    assert answer.status in (200, 201), await answer.text()
-
+            parts.append((collection(servers.namespace, "v1", "services"), lambda _: True))
+        waits = [await servers.watch(path, SERVERS, done) for path, done in parts]
         started = time.monotonic()
-        await asyncio.gather(*(one(number) for number in range(SERVERS)))
+        await servers.send_all(SERVERS, revision)
         await asyncio.gather(*waits)
         return time.monotonic() - started
-
-    def _told(self, revision: int) -> Callable[[Any], bool]:
-        if self.observes:
-            return lambda obj: obj.get("status", {}).get("observedGeneration", 0) > revision
-        return lambda obj: bool(obj.get("status", {}).get("phase"))
-
-    async def watch(self, path: str, done: Callable[[Any], bool]) -> asyncio.Task[None]:
-        """Watch from now on until `SERVERS` objects are done. Objects that are so already count when they change."""
-        async with self.session.get(path, params={"limit": "1"}) as answer:
-            version = (await answer.json())["metadata"]["resourceVersion"]
-
-        async def run() -> None:
-            names: set[str] = set()
-            params = {"watch": "1", "resourceVersion": version}
-            async with self.session.get(path, params=params, timeout=aiohttp.ClientTimeout(total=300)) as answer:
-                async for line in answer.content:
-                    obj = json.loads(line)["object"]
-                    if done(obj):
-                        names.add(obj["metadata"]["name"])
-                    if len(names) >= SERVERS:
-                        return
-            raise RuntimeError(f"{self.name}: {len(names)} of {SERVERS} at {path}")
-
-        return asyncio.create_task(run())
 
 
 def _cpu(pid: int) -> float:
@@ -185,8 +137,8 @@ async def main() -> None:
             ControlPlane(find(), audit=False) as first,
             ControlPlane(find(), audit=False, crds=[crds]) as second,
         ):
-            ours = Side("ours", first, "rawpython", observes=True)
-            peer = Side("upstream", second, "python-string", observes=False)
+            ours = Side(first, "rawpython", observes=True)
+            peer = Side(second, "python-string", observes=False)
             for _ in range(ROUNDS):
                 namespace = namespaces.create(first.client)
                 with OperatorProcess(first, namespace, [namespace], {"KAOS_LOG_LEVEL": "INFO"}) as operator:

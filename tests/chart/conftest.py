@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from controlplane.beforehand import beforehand
+from helm.environment import alone
 
 if TYPE_CHECKING:
     from helm.binary import HelmError
@@ -25,17 +28,15 @@ _FOUND: pytest.StashKey[Path | HelmError] = pytest.StashKey()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Looked for, and built if need be, before the first test: no test's time limit is meant for that."""
-    if session.config.option.collectonly:
-        return
-    if any("helm" in getattr(item, "fixturenames", ()) for item in session.items):
+    def get(say: Callable[[str], object]) -> None:
         from helm.binary import HelmError, find
 
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         try:
-            session.config.stash[_FOUND] = find(reporter.write_line if reporter else lambda _: None)
+            session.config.stash[_FOUND] = find(say)
         except HelmError as error:
             session.config.stash[_FOUND] = error
+
+    beforehand(session, "helm", get)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,10 +51,8 @@ class Helm:
     def __init__(self, program: Path, home: Path) -> None:
         self.program = program
         self.home = home
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))}
-        self.env = {**kept, "HOME": str(home), "KUBECONFIG": str(home / "none")}
-        for kind in ("CACHE", "CONFIG", "DATA"):
-            self.env[f"HELM_{kind}_HOME"] = str(home / kind.lower())
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
+        self.env = {**alone(kept, home), "HOME": str(home)}
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

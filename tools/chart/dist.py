@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helm.binary import find
+from helm.environment import alone
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "kaos-system"
@@ -103,15 +104,8 @@ def _indent(line: str) -> int:
 def _run(helm: Path, *arguments: str) -> str:
     """Run helm without a cluster, and without what its user has set up."""
     with tempfile.TemporaryDirectory() as home:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HELM_")}
-        folders = {f"HELM_{kind}_HOME": f"{home}/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")}
-        done = subprocess.run(  # noqa: S603
-            [helm, *arguments],
-            env={**kept, **folders, "KUBECONFIG": f"{home}/none"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        env = alone(os.environ, Path(home))
+        done = subprocess.run([helm, *arguments], env=env, capture_output=True, text=True, check=True)  # noqa: S603
     return done.stdout
 
 

@@ -6,10 +6,12 @@ limit is meant for it. Imports of weight stand in the fixtures: every package's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from controlplane.beforehand import beforehand
 
 if TYPE_CHECKING:
     from controlplane.binaries import Binaries, BinariesError
@@ -20,18 +22,17 @@ _FOUND: pytest.StashKey[Binaries | BinariesError] = pytest.StashKey()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Nothing is captured here, so lines of progress reach the terminal."""
-    if session.config.option.collectonly:
-        return
-    if any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items):
+    """The API server's programs."""
+
+    def get(say: Callable[[str], object]) -> None:
         from controlplane.binaries import BinariesError, find
 
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         try:
-            session.config.stash[_FOUND] = find(reporter.write_line if reporter else lambda _: None)
+            session.config.stash[_FOUND] = find(say)
         except BinariesError as error:
-            # Once is enough: each test that needs them fails with it.
             session.config.stash[_FOUND] = error
+
+    beforehand(session, "control_plane", get)
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,8 @@ class WorkQueue(Generic[K]):
         self._fresh: dict[K, None] = {}
         self._backlog: dict[K, None] = {}
         self._working: set[K] = set()
-        self._again: dict[K, bool] = {}
-        # Why each of these comes again, as far as that is a version of an object; None: for another reason.
-        self._causes: dict[K, set[int | None]] = {}
+        # Whether fresh, and why: the version of an object, or None for another reason.
+        self._again: dict[K, set[tuple[bool, int | None]]] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
@@ -50,8 +49,7 @@ class WorkQueue(Generic[K]):
         """
         self._cancel(key)
         if key in self._working:
-            self._again[key] = fresh or self._again.get(key, False)
-            self._causes.setdefault(key, set()).add(cause)
+            self._again.setdefault(key, set()).add((fresh, cause))
         elif fresh:
             self._backlog.pop(key, None)
             self._fresh[key] = None
@@ -104,9 +102,9 @@ class WorkQueue(Generic[K]):
     def done(self, key: K, own: Set[int] = frozenset()) -> None:
         """The key is out of work; it comes again when it was added meanwhile, unless only for versions of our `own`."""
         self._working.discard(key)
-        fresh, causes = self._again.pop(key, False), self._causes.pop(key, set())
-        if not causes <= own:
-            self.add(key, fresh=fresh)
+        added = self._again.pop(key, set())
+        if any(cause not in own for _, cause in added):
+            self.add(key, fresh=any(fresh for fresh, _ in added))
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)
